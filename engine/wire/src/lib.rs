@@ -1,0 +1,34 @@
+//! What a Conclave server may see, and nothing else.
+//!
+//! Identifiers, the canonical codec, every signed structure with the verification of its signature, the roster and
+//! how a commit changes it, and the requests that travel on the one socket. No secrets, no ratchets, no I/O: the
+//! server depends on this crate and on no other of the workspace, so it *cannot* hold a key.
+//!
+//! Parse, don't validate: bytes become an `Unverified…` value by [`codec::decode`], which refuses what is oversized,
+//! of another version, trailing or not canonical; an `Unverified…` value becomes a usable one by moving it into the
+//! method that checks its signature. The byte layouts are specified in `docs/protocol.md`, whose numbered rules are
+//! cited here as `[R…]`.
+
+mod byte_newtype;
+
+pub mod authority;
+pub mod certificate;
+pub mod codec;
+pub mod commit;
+pub mod distribution;
+pub mod entry;
+pub mod frame;
+pub mod hash;
+pub mod ids;
+pub mod limits;
+pub mod login;
+pub mod manifest;
+pub mod merkle;
+pub mod message;
+pub mod name;
+pub mod prekeys;
+pub mod public_group;
+pub mod reply;
+pub mod request;
+pub mod roster;
+pub mod signature;

@@ -1,0 +1,50 @@
+//! Every bound of what travels, with its reason. Checked before anything is allocated for the value.
+
+use std::time::Duration;
+
+/// Longest frame on the socket: what a phone can hold twice without thinking, and a server a thousand times.
+pub const MAX_FRAME: usize = 1 << 20;
+
+/// Longest padded plaintext of a group message. Larger content belongs in an attachment.
+pub const MAX_PADDED: usize = 64 << 10;
+
+/// Bytes around the padded plaintext of a group message.
+pub const MESSAGE_OVERHEAD: usize = 120;
+
+/// Devices of one account: a person's, with room to spare, so that a manifest stays below 4 KiB.
+pub const MAX_DEVICES: usize = 32;
+
+/// Operations of one commit. Signatures of that many manifests are checked in about 0.1 s.
+pub const MAX_OPERATIONS: usize = 1000;
+
+/// Leaves of a roster: a million devices, an index of 20 bits, a tree of 64 MiB.
+pub const MAX_LEAVES: usize = 1 << 20;
+
+/// Message keys of one chain within an epoch. A sender rotates its key before; a receiver derives no further, which
+/// bounds what a hostile index costs to about 2 ms.
+pub const MAX_MESSAGES_PER_CHAIN: u16 = 10_000;
+
+/// How far two honest clocks may differ.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(10 * 60);
+
+/// A manifest is signed again every 30 days; an add refuses an older one, so that a server cannot hide for longer
+/// that a device was revoked.
+pub const MAX_MANIFEST_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Senders accept prekeys of this age, so that a device that was away for a season still gets its secrets.
+pub const MAX_PREKEYS_AGE: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// A sender key's certificate is void after this, so that a stolen old signing key dies by itself.
+pub const MAX_CERTIFICATE_AGE: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Longest name.
+pub const MAX_NAME: usize = 32;
+
+/// Devices asked for in one prekeys request: their prekeys fit a frame.
+pub const MAX_PREKEYS_PER_REQUEST: usize = 256;
+
+/// Accounts asked for in one names request.
+pub const MAX_ACCOUNTS_PER_REQUEST: usize = 256;
+
+/// Groups in one subscribe request.
+pub const MAX_CURSORS: usize = 4096;

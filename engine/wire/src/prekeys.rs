@@ -1,0 +1,107 @@
+//! Signed prekeys: the short-lived encryption keys of a device.
+//!
+//! ```text
+//!     body  version ‖ CBOR [ device key: bstr 32, time: uint ms, x25519: bstr 32, ml-kem-768: bstr 1184 ]
+//! ```
+//!
+//! carried in a [`Signed`](crate::signature::Signed) by the device. The identity is one signing key; what is encrypted
+//! to a device goes to these, which it replaces daily while it is online.
+
+use crate::byte_newtype::byte_newtype;
+use crate::codec::{DecodeError, Structure};
+use crate::hash::{self, Context};
+use crate::ids::{DeviceKey, PrekeysHash, Timestamp};
+use crate::limits::{CLOCK_SKEW, MAX_PREKEYS_AGE};
+use crate::signature::{Label, SignatureError, Signed, SignedBody, UnverifiedSigned};
+use minicbor::{Decode, Encode};
+use thiserror::Error;
+
+byte_newtype!(
+    /// An X25519 public key.
+    AgreementKey, 32
+);
+byte_newtype!(
+    /// An ML-KEM-768 encapsulation key (FIPS 203).
+    KemKey, 1184
+);
+
+/// The public halves of a device's prekeys.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PrekeysBody {
+    /// The device that made and signed them.
+    #[n(0)]
+    pub device: DeviceKey,
+    /// When.
+    #[n(1)]
+    pub time: Timestamp,
+    /// For X25519.
+    #[n(2)]
+    pub agreement: AgreementKey,
+    /// For ML-KEM-768.
+    #[n(3)]
+    pub kem: KemKey,
+}
+
+impl Structure for PrekeysBody {
+    const NAME: &'static str = "prekeys";
+    const MAX_BYTES: usize = 1300;
+}
+
+impl SignedBody for PrekeysBody {
+    fn context() -> &'static Context {
+        &hash::PREKEYS
+    }
+    const LABEL: Label = Label("conclave v1 sign prekeys");
+}
+
+/// Longest encoded prekeys.
+pub const MAX_PREKEYS_BYTES: usize = PrekeysBody::MAX_BYTES + 80;
+
+/// Prekeys whose signature has been verified.
+pub type Prekeys = Signed<PrekeysBody>;
+
+/// Prekeys as they came.
+pub type UnverifiedPrekeys = UnverifiedSigned<PrekeysBody>;
+
+impl Prekeys {
+    /// Parses prekeys and verifies that the device they name signed them. A device's id is the hash of its key, so
+    /// nothing else is needed to know whose they are.
+    pub fn decode_and_verify(bytes: &[u8]) -> Result<Self, PrekeysError> {
+        let unverified = UnverifiedPrekeys::decode(bytes)?;
+        let device = unverified.claimed().device;
+        Ok(unverified.verify(device.as_bytes())?)
+    }
+
+    /// Hash of the body: what an envelope names.
+    pub fn hash(&self) -> PrekeysHash {
+        PrekeysHash::from_bytes(*self.digest())
+    }
+
+    /// Refuses prekeys that are older than [`MAX_PREKEYS_AGE`] or from the future [R14].
+    pub fn check_age(&self, now: Timestamp) -> Result<(), PrekeysAgeError> {
+        let time = self.body().time;
+        if time > now.plus(CLOCK_SKEW) || now.since(time) > MAX_PREKEYS_AGE {
+            return Err(PrekeysAgeError);
+        }
+        Ok(())
+    }
+}
+
+/// Why prekeys are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PrekeysError {
+    /// Not prekeys.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The device that they name did not sign them.
+    #[error("the device's signature of its prekeys is not valid")]
+    Signature(#[from] SignatureError),
+}
+
+/// Prekeys too old to encrypt to, or from the future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the device's prekeys are older than 90 days or from the future; it must come online, or a clock be set right"
+)]
+pub struct PrekeysAgeError;
