@@ -1,1 +1,25 @@
-//! Skeleton.
+//! The Conclave server: stores each sealed message once, durably, and pushes it to every member.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), conclave_server::StartError> {
+//! use conclave_server::{Config, Server};
+//!
+//! let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+//! let server = Server::start(Config::new("/var/lib/conclave", listen)).await?;
+//! println!("{} listens on {}", server.name(), server.url());
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The server runs on threads of its own, so it can be started from any runtime. It depends on `conclave-wire` and on
+//! nothing else of the workspace: it cannot hold a key, and what it refuses it refuses early only to keep a group's log
+//! clean. Clients check everything again.
+
+mod config;
+mod error;
+mod server;
+
+pub use config::Config;
+pub use error::{ConfigError, StartError};
+pub use server::Server;

@@ -1,2 +1,3 @@
-//! Skeleton.
+//! The `conclave-server` command.
+
 fn main() {}

@@ -1,0 +1,35 @@
+//! What a server is told when it starts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Settings of one server.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything is stored. Created if it does not exist; only one server at a time may use it.
+    pub data_dir: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The authority under which clients reach this server and for which they sign their logins, `host` or
+    /// `host:port`. May be left out on a loopback address.
+    pub name: Option<String>,
+    /// Threads that own sockets; one per core if left out.
+    pub workers: Option<usize>,
+}
+
+impl Config {
+    /// The settings that have no default.
+    pub fn new(data_dir: impl Into<PathBuf>, listen: SocketAddr) -> Self {
+        Self { data_dir: data_dir.into(), listen, name: None, workers: None }
+    }
+
+    /// Sets the name under which clients reach this server.
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..self }
+    }
+
+    /// Sets the number of threads that own sockets.
+    pub fn with_workers(self, workers: usize) -> Self {
+        Self { workers: Some(workers), ..self }
+    }
+}
