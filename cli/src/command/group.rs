@@ -1,0 +1,117 @@
+//! `conclave group`: create, list, show, add, remove.
+
+use super::{ended, open, refresh};
+use crate::args::GroupCommand;
+use crate::escape;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::settings::Settings;
+use crate::shape::{self, GroupShape};
+use conclave_client::{Client, GroupDetail, GroupState, GroupSummary, Name};
+
+pub(super) async fn run(
+    command: GroupCommand,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let mut client = open(settings).await?;
+    let done = match command {
+        GroupCommand::Create { group, names } => {
+            let summary = client.create_group(&group, &names).await?;
+            changed("created", &[], &summary, settings, output)
+        }
+        GroupCommand::Add { group, names } => {
+            let summary = client.add(&group, &names).await?;
+            changed("added", &names, &summary, settings, output)
+        }
+        GroupCommand::Remove { group, names } => {
+            let summary = client.remove(&group, &names).await?;
+            changed("removed", &names, &summary, settings, output)
+        }
+        GroupCommand::List => list(&mut client, settings, output).await,
+        GroupCommand::Show { group } => show(&mut client, &group, settings, output).await,
+    };
+    client.close().await;
+    done
+}
+
+fn changed(
+    verb: &str,
+    names: &[Name],
+    summary: &GroupSummary,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    if settings.json {
+        return output.object(&GroupShape::from(summary));
+    }
+    let whom: String = names.iter().map(|name| format!(" {name}")).collect();
+    let label = escape::line(&summary.label);
+    output.line(&format!("{verb}{whom}: {label} has {}, epoch {}", members(summary.members), summary.epoch))
+}
+
+async fn list(client: &mut Client, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
+    let stale = refresh(client).await?;
+    let groups = client.groups()?;
+    if settings.json {
+        for summary in &groups {
+            output.object(&GroupShape::from(summary))?;
+        }
+        return ended(stale);
+    }
+    if groups.is_empty() {
+        output.line("no groups; make one with `conclave group create GROUP NAME...`")?;
+    }
+    let width = groups.iter().map(|summary| escape::line(&summary.label).chars().count()).max().unwrap_or(0);
+    for summary in &groups {
+        let label = escape::line(&summary.label);
+        let line = format!("{label:width$}  {:>10}  epoch {}", members(summary.members), summary.epoch);
+        output.line(&format!("{line}{}", remark(summary.state)))?;
+    }
+    ended(stale)
+}
+
+async fn show(
+    client: &mut Client,
+    group: &str,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let stale = refresh(client).await?;
+    let detail = client.group(group)?;
+    if settings.json {
+        output.object(&GroupShape::from(&detail))?;
+    } else {
+        show_text(&detail, output)?;
+    }
+    ended(stale)
+}
+
+fn show_text(detail: &GroupDetail, output: &mut Output) -> Result<(), Failure> {
+    let GroupDetail { summary, members: list } = detail;
+    output.line(&format!("{}{}", escape::line(&summary.label), remark(summary.state)))?;
+    output.line(&format!("id       {}", summary.id))?;
+    output.line(&format!("epoch    {}", summary.epoch))?;
+    output.line(&format!("members  {}", summary.members))?;
+    for member in list {
+        let account = member.account.to_string();
+        let name = member.name.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
+        let me = if member.me { "  (you)" } else { "" };
+        let role = shape::role(member.role);
+        output.line(&format!("  {name:16}  {role:6}  account {account:.16}…{me}"))?;
+    }
+    Ok(())
+}
+
+fn members(count: usize) -> String {
+    if count == 1 { "1 member".to_owned() } else { format!("{count} members") }
+}
+
+fn remark(state: GroupState) -> &'static str {
+    match state {
+        GroupState::Active => "",
+        GroupState::Removed => "  (you were removed; you keep what you have read)",
+        GroupState::NeedWelcome => "  (a secret was missed; ask an admin to remove and add you)",
+        _ => "  (in a state that this version does not know)",
+    }
+}
