@@ -38,9 +38,29 @@ pub fn verify(
     digest: &[u8; 32],
     signature: &Signature,
 ) -> Result<(), SignatureError> {
-    let key = VerifyingKey::from_bytes(key).map_err(|_| SignatureError)?;
-    let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
-    key.verify_strict(&signed_bytes(label, digest), &signature).map_err(|_| SignatureError)
+    PublicKey::parse(key)?.verify(label, digest, signature)
+}
+
+/// An Ed25519 public key, decompressed once for many verifications.
+#[derive(Clone, Debug)]
+pub struct PublicKey(VerifyingKey);
+
+impl PublicKey {
+    /// Decompresses an encoded key.
+    pub fn parse(key: &[u8; 32]) -> Result<Self, SignatureError> {
+        VerifyingKey::from_bytes(key).map(Self).map_err(|_| SignatureError)
+    }
+
+    /// Verifies a signature over `label ‖ digest`, strictly.
+    pub fn verify(
+        &self,
+        label: Label,
+        digest: &[u8; 32],
+        signature: &Signature,
+    ) -> Result<(), SignatureError> {
+        let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
+        self.0.verify_strict(&signed_bytes(label, digest), &signature).map_err(|_| SignatureError)
+    }
 }
 
 fn signed_bytes(label: Label, digest: &[u8; 32]) -> Vec<u8> {

@@ -1,0 +1,308 @@
+//! Initial envelopes: asymmetric, to a device's prekeys, signed inside; each opens a pairwise chain.
+//!
+//! ```text
+//!     envelope   version ‖ CBOR [ ephemeral: bstr 32, kem ciphertext: bstr 1088, one time: null / uint,
+//!                                 prekeys: bstr 32, ciphertext: bstr ]
+//!     plaintext  pad(version ‖ CBOR [ body: bstr, index: uint, path: [* bstr 32], signature: bstr 64 ])
+//!     body       version ‖ CBOR [ sender account: bstr 32, sender device key: bstr 32, sender manifest: bstr 32,
+//!                                 recipient account: bstr 32, recipient device: bstr 32,
+//!                                 [purpose: uint, group: bstr 32, epoch: uint], payload: bstr ]
+//!
+//!     th   = H("initial envelope transcript", 0x01 ‖ ephemeral ‖ kem ciphertext ‖ prekeys ‖ recipient account
+//!                                             ‖ recipient device ‖ one-time key or 32 zeros)
+//!     key 32 ‖ nonce 24 ‖ chain key 32 ‖ chain id 4
+//!          = KDF("initial envelope", DH(e, signed prekey) ‖ DH(e, one-time prekey) if any ‖ ss ‖ th)
+//!     ciphertext = AEAD(key, nonce, associated data th, plaintext)
+//! ```
+//!
+//! `prekeys` is the hash of the recipient's signed prekeys and so covers both public keys. The ephemeral key may serve
+//! many recipients, with one signature over the root of [`super::merkle_path`].
+//!
+//! Sources: RFC 9180 (HPKE) for encapsulation that binds its transcript; Kret and Schmidt, "The PQXDH Key Agreement
+//! Protocol", for the hybrid of X25519 and a KEM.
+
+use super::context::EnvelopeContext;
+use super::merkle_path;
+use crate::aead;
+use crate::kdf;
+use crate::padding;
+use crate::pairwise::OpenedChain;
+use crate::prekeys::{PrivatePrekeys, UsablePrekeys};
+use crate::ratchet::Chain;
+use crate::secret::Secret;
+use conclave_wire::codec::{self, DecodeError, Structure, VERSION};
+use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, ManifestHash, MessageIndex, Opaque, PrekeysHash};
+use conclave_wire::limits::MAX_FRAME;
+use conclave_wire::signature::{self, Label, Signature};
+use ed25519_dalek::SigningKey;
+use libcrux_ml_kem::mlkem768;
+use minicbor::{Decode, Encode};
+use rand_core::CryptoRng;
+use thiserror::Error;
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+const LABEL: Label = Label("conclave v1 sign envelope");
+const KEM_CIPHERTEXT: usize = 1088;
+
+/// The bytes that travel.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct InitialEnvelope {
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    ephemeral: [u8; 32],
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    kem_ciphertext: [u8; KEM_CIPHERTEXT],
+    /// Reserved: which one-time prekey, `None` for none.
+    #[n(2)]
+    one_time: Option<u32>,
+    #[n(3)]
+    pub(crate) prekeys: PrekeysHash,
+    #[n(4)]
+    ciphertext: Opaque,
+}
+
+impl Structure for InitialEnvelope {
+    const NAME: &'static str = "initial envelope";
+    const MAX_BYTES: usize = MAX_FRAME;
+}
+
+#[derive(Encode, Decode)]
+struct Plaintext {
+    #[n(0)]
+    body: Opaque,
+    #[n(1)]
+    index: u32,
+    #[n(2)]
+    path: Vec<PathNode>,
+    #[n(3)]
+    signature: Signature,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(transparent)]
+struct PathNode(
+    #[cbor(with = "minicbor::bytes")]
+    #[n(0)]
+    [u8; 32],
+);
+
+impl Structure for Plaintext {
+    const NAME: &'static str = "initial envelope plaintext";
+    const MAX_BYTES: usize = MAX_FRAME;
+}
+
+#[derive(Encode, Decode)]
+struct Body {
+    #[n(0)]
+    sender_account: AccountId,
+    #[n(1)]
+    sender_device: DeviceKey,
+    #[n(2)]
+    sender_manifest: ManifestHash,
+    #[n(3)]
+    recipient_account: AccountId,
+    #[n(4)]
+    recipient_device: DeviceId,
+    #[n(5)]
+    context: EnvelopeContext,
+    #[n(6)]
+    payload: Opaque,
+}
+
+impl Structure for Body {
+    const NAME: &'static str = "initial envelope body";
+    const MAX_BYTES: usize = MAX_FRAME;
+}
+
+/// Why an initial envelope does not open.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum InitialError {
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("the envelope's keys do not fit")]
+    Keys,
+    #[error("the envelope is for another device")]
+    Recipient,
+    #[error("the envelope's signature is not valid")]
+    Signature,
+}
+
+/// Who sends: what goes into the body and signs it.
+pub(crate) struct Sender<'a> {
+    pub(crate) account: AccountId,
+    pub(crate) manifest: ManifestHash,
+    pub(crate) key: &'a SigningKey,
+}
+
+/// Who receives, and what.
+pub(crate) struct Recipient<'a> {
+    pub(crate) account: AccountId,
+    pub(crate) device: DeviceId,
+    pub(crate) prekeys: &'a UsablePrekeys,
+    pub(crate) payload: &'a [u8],
+}
+
+/// An initial envelope, opened and verified.
+#[derive(Debug)]
+pub(crate) struct InitialOpening {
+    pub(crate) sender: DeviceId,
+    pub(crate) context: EnvelopeContext,
+    pub(crate) payload: Zeroizing<Vec<u8>>,
+    pub(crate) chain: OpenedChain,
+    pub(crate) transcript: [u8; 32],
+    pub(crate) prekeys: PrekeysHash,
+}
+
+/// Seals one envelope to each recipient, in their order, with one ephemeral key and one signature for all.
+pub(crate) fn seal_initial(
+    sender: &Sender<'_>,
+    recipients: &[Recipient<'_>],
+    context: EnvelopeContext,
+    rng: &mut impl CryptoRng,
+) -> Vec<(InitialEnvelope, OpenedChain)> {
+    let ephemeral = StaticSecret::from(*Secret::<32>::random(rng).as_bytes());
+    let drafts: Vec<_> =
+        recipients.iter().map(|recipient| Draft::new(sender, recipient, context, &ephemeral, rng)).collect();
+    let leaves: Vec<_> = drafts.iter().map(|draft| draft.leaf).collect();
+    let (root, paths) = merkle_path::root_and_paths(&leaves);
+    let signature = signature::sign(sender.key, LABEL, &root);
+    let paths = (0..).zip(paths);
+    drafts.into_iter().zip(paths).map(|(draft, (index, path))| draft.finish(index, path, signature)).collect()
+}
+
+/// An envelope that lacks its signature.
+struct Draft {
+    body: Opaque,
+    leaf: [u8; 32],
+    transcript: [u8; 32],
+    keys: EnvelopeKeys,
+    envelope: InitialEnvelope,
+}
+
+impl Draft {
+    fn new(
+        sender: &Sender<'_>,
+        recipient: &Recipient<'_>,
+        context: EnvelopeContext,
+        ephemeral: &StaticSecret,
+        rng: &mut impl CryptoRng,
+    ) -> Self {
+        let prekeys = recipient.prekeys.verified().body();
+        let kem_key = mlkem768::MlKem768PublicKey::from(*prekeys.kem.as_bytes());
+        let randomness = Secret::<32>::random(rng);
+        let (kem_ciphertext, shared) = mlkem768::encapsulate(&kem_key, *randomness.as_bytes());
+        let shared = Secret::from_bytes(shared);
+        let agreement = ephemeral.diffie_hellman(&PublicKey::from(*prekeys.agreement.as_bytes()));
+        let envelope = InitialEnvelope {
+            ephemeral: PublicKey::from(ephemeral).to_bytes(),
+            kem_ciphertext: *kem_ciphertext.as_slice(),
+            one_time: None,
+            prekeys: recipient.prekeys.verified().hash(),
+            ciphertext: Opaque::default(),
+        };
+        let transcript = envelope.transcript(&recipient.account, &recipient.device);
+        let body = codec::encode(&Body {
+            sender_account: sender.account,
+            sender_device: DeviceKey::from_bytes(sender.key.verifying_key().to_bytes()),
+            sender_manifest: sender.manifest,
+            recipient_account: recipient.account,
+            recipient_device: recipient.device,
+            context,
+            payload: Opaque(recipient.payload.to_vec()),
+        });
+        let leaf = leaf(&transcript, &body);
+        let keys = EnvelopeKeys::derive(agreement.as_bytes(), &shared, &transcript);
+        Self { body: Opaque(body), leaf, transcript, keys, envelope }
+    }
+
+    fn finish(self, index: u32, path: Vec<[u8; 32]>, signature: Signature) -> (InitialEnvelope, OpenedChain) {
+        let path = path.into_iter().map(PathNode).collect();
+        let plaintext = Plaintext { body: self.body, index, path, signature };
+        let mut padded = Zeroizing::new(codec::encode(&plaintext));
+        let mut body = plaintext.body;
+        zeroize::Zeroize::zeroize(&mut body.0);
+        padding::pad(&mut padded);
+        let ciphertext = aead::seal(&self.keys.key, &self.keys.nonce, &self.transcript, &padded);
+        (InitialEnvelope { ciphertext: Opaque(ciphertext), ..self.envelope }, self.keys.chain)
+    }
+}
+
+impl InitialEnvelope {
+    /// Opens with the private halves of the prekeys that it names; `me` is this device.
+    pub(crate) fn open(
+        &self,
+        me: (AccountId, DeviceId),
+        prekeys: &PrivatePrekeys,
+    ) -> Result<InitialOpening, InitialError> {
+        let agreement = prekeys.agreement().diffie_hellman(&PublicKey::from(self.ephemeral));
+        if self.one_time.is_some() || !agreement.was_contributory() {
+            return Err(InitialError::Keys);
+        }
+        let shared = prekeys.decapsulate(&self.kem_ciphertext);
+        let transcript = self.transcript(&me.0, &me.1);
+        let keys = EnvelopeKeys::derive(agreement.as_bytes(), &shared, &transcript);
+        let padded = aead::open(&keys.key, &keys.nonce, &transcript, &self.ciphertext.0)
+            .map_err(|_| InitialError::Keys)?;
+        let plaintext: Plaintext = codec::decode(padding::unpad(&padded).map_err(|_| InitialError::Keys)?)?;
+        let encoded_body = Zeroizing::new(plaintext.body.0);
+        let body: Body = codec::decode(&encoded_body)?;
+        let payload = Zeroizing::new(body.payload.0);
+        if (body.recipient_account, body.recipient_device) != me {
+            return Err(InitialError::Recipient);
+        }
+        let path: Vec<_> = plaintext.path.iter().map(|node| node.0).collect();
+        let root = merkle_path::root(leaf(&transcript, &encoded_body), plaintext.index, &path)
+            .ok_or(InitialError::Signature)?;
+        signature::verify(body.sender_device.as_bytes(), LABEL, &root, &plaintext.signature)
+            .map_err(|_| InitialError::Signature)?;
+        Ok(InitialOpening {
+            sender: body.sender_device.id(),
+            context: body.context,
+            payload,
+            chain: keys.chain,
+            transcript,
+            prekeys: self.prekeys,
+        })
+    }
+
+    /// `th`: everything that decides the keys, and to whom.
+    fn transcript(&self, account: &AccountId, device: &DeviceId) -> [u8; 32] {
+        kdf::INITIAL_TRANSCRIPT.hash(&[
+            &[VERSION],
+            &self.ephemeral,
+            &self.kem_ciphertext,
+            self.prekeys.as_bytes(),
+            account.as_bytes(),
+            device.as_bytes(),
+            &[0; 32],
+        ])
+    }
+}
+
+fn leaf(transcript: &[u8; 32], body: &[u8]) -> [u8; 32] {
+    kdf::ENVELOPE_LEAF.hash(&[transcript, &kdf::ENVELOPE_INNER.hash(&[body])])
+}
+
+struct EnvelopeKeys {
+    key: Secret<32>,
+    nonce: [u8; 24],
+    chain: OpenedChain,
+}
+
+impl EnvelopeKeys {
+    fn derive(agreement: &[u8; 32], shared: &Secret<32>, transcript: &[u8; 32]) -> Self {
+        let wide: Secret<92> = kdf::derive(&kdf::INITIAL, &[agreement, shared.as_bytes(), transcript]);
+        let (mut key, mut chain_key) = (Secret::zeroed(), Secret::zeroed());
+        let (mut nonce, mut id) = ([0; 24], [0; 4]);
+        let (first, rest) = wide.as_bytes().split_at(32);
+        let (second, rest) = rest.split_at(24);
+        let (third, fourth) = rest.split_at(32);
+        key.as_bytes_mut().copy_from_slice(first);
+        nonce.copy_from_slice(second);
+        chain_key.as_bytes_mut().copy_from_slice(third);
+        id.copy_from_slice(fourth);
+        Self { key, nonce, chain: OpenedChain { id, chain: Chain::new(chain_key, MessageIndex(0)) } }
+    }
+}

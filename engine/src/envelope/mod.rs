@@ -1,0 +1,15 @@
+//! One-to-one envelopes: from one device to another, in two forms, and the wrap that hands over one secret.
+
+mod context;
+mod continued;
+mod delivery;
+mod initial;
+mod merkle_path;
+mod wrap;
+
+pub(crate) use context::{CommittedSecret, EnvelopeContext, Purpose};
+pub(crate) use continued::ContinuedOpening;
+pub use delivery::OpenError;
+pub(crate) use delivery::{Delivery, Opening};
+pub(crate) use initial::{InitialOpening, Recipient, Sender, seal_initial};
+pub(crate) use wrap::{Wrap, wrap_pad};

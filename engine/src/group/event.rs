@@ -1,0 +1,120 @@
+//! What an entry of the log meant to this device.
+
+use super::message_id::MessageId;
+use crate::record::Changes;
+use conclave_wire::ids::{AccountId, DeviceId, Epoch, Generation, LeafIndex};
+use conclave_wire::roster::Role;
+
+/// What [`Group::receive`](super::Group::receive) returns.
+#[derive(Debug)]
+pub struct Received {
+    /// What the entry meant.
+    pub event: Event,
+    /// What it changed.
+    pub changes: Changes,
+}
+
+/// What an entry meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The genesis of a group that this device created.
+    Founded,
+    /// Another device's message, authentic and decrypted.
+    Message(GroupMessage),
+    /// Our own message is in the log.
+    Sent {
+        /// Which.
+        id: MessageId,
+    },
+    /// A device has a new sender key.
+    SenderKey {
+        /// Whose.
+        sender: Sender,
+        /// Which of its sender keys.
+        generation: Generation,
+        /// Whether we can read what it seals. Always so for our own.
+        readable: bool,
+    },
+    /// A commit began a new epoch.
+    EpochChanged {
+        /// The new epoch.
+        epoch: Epoch,
+        /// Whose commit it was.
+        author: AccountId,
+        /// Accounts that came in.
+        added: Vec<AccountId>,
+        /// Accounts that were removed.
+        removed: Vec<AccountId>,
+        /// Accounts whose role changed, with the new one.
+        roles: Vec<(AccountId, Role)>,
+        /// Whether it was the commit that this device staged.
+        own: bool,
+        /// Whether we have the new epoch's secrets.
+        state: GroupState,
+    },
+    /// This device was removed. Its secrets of the group are erased; nothing follows.
+    Removed {
+        /// Whose commit it was.
+        by: AccountId,
+    },
+}
+
+/// How this device stands in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GroupState {
+    /// It sends and reads.
+    Active,
+    /// It lacks the epoch's secrets, and can neither send nor read until a member sends it a fresh welcome.
+    NeedWelcome,
+    /// It was removed.
+    Removed,
+}
+
+/// A device that sent something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sender {
+    /// The account that it belongs to.
+    pub account: AccountId,
+    /// The device.
+    pub device: DeviceId,
+    /// Its place in the roster of this epoch.
+    pub leaf: LeafIndex,
+}
+
+/// A message, authentic and decrypted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GroupMessage {
+    /// Who sent it.
+    pub sender: Sender,
+    /// Its name; show each once per sender.
+    pub id: MessageId,
+    /// What it says: the embedder's own bytes.
+    pub content: Vec<u8>,
+    /// Whether something of this sender is missing before it.
+    pub continuity: Continuity,
+}
+
+impl std::fmt::Debug for GroupMessage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupMessage")
+            .field("sender", &self.sender)
+            .field("id", &self.id)
+            .field("content", &format_args!("{} bytes", self.content.len()))
+            .field("continuity", &self.continuity)
+            .finish()
+    }
+}
+
+/// How a message links to the sender's message before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Continuity {
+    /// The first that this device sees of the sender: nothing to compare with.
+    First,
+    /// It follows the message before.
+    Linked,
+    /// It does not: the server dropped or reordered a message of this sender. Tell the user.
+    Gap,
+}

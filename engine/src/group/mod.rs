@@ -1,0 +1,28 @@
+//! Groups by sender keys, one log each.
+
+mod create;
+mod distribute;
+mod epoch;
+mod event;
+mod join;
+mod message_id;
+mod open;
+mod receive;
+mod receive_commit;
+mod receive_distribution;
+mod seal;
+mod sender_key;
+mod stage;
+mod state;
+mod storage;
+mod welcome;
+
+pub use create::{CreateError, NewGroup};
+pub use distribute::{DistributeError, Distributed, DistributionUpload};
+pub use event::{Continuity, Event, GroupMessage, GroupState, Received, Sender};
+pub use join::{JoinError, Joined, Newcomer};
+pub use message_id::MessageId;
+pub use receive::ReceiveError;
+pub use seal::{SealError, Sealed};
+pub use stage::{CommitUpload, StageError, StagedCommit};
+pub use state::Group;

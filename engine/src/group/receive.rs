@@ -1,0 +1,182 @@
+//! Taking the log, entry by entry.
+
+use super::event::Received;
+use super::state::Group;
+use crate::device::Device;
+use crate::ratchet::ChainError;
+use crate::record::Changes;
+use conclave_wire::codec::DecodeError;
+use conclave_wire::entry::{Entry, EntryKind};
+use conclave_wire::ids::{DeviceId, Epoch, Generation, MessageIndex, Seq, Timestamp};
+use conclave_wire::public_group::CommitError;
+use conclave_wire::signature::SignatureError;
+use thiserror::Error;
+
+/// Why an entry is refused. The state is what it was, the cursor included: [`Group::skip`] steps over the entry.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// An entry of another group.
+    #[error("the entry is of another group; the server mixed up its logs")]
+    Group,
+    /// Not the entry after the cursor.
+    #[error("entry {found} came where {expected} was due; fetch the log from the cursor")]
+    OutOfOrder {
+        /// The entry that was due.
+        expected: Seq,
+        /// The entry that came.
+        found: Seq,
+    },
+    /// This device was removed: nothing follows.
+    #[error("this device was removed from the group")]
+    Removed,
+    /// This device lacks the epoch's secrets.
+    #[error("this device lacks the secrets of the epoch and must be welcomed again")]
+    NeedWelcome,
+    /// Not of its form.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The commit is not valid. No honest server stores one: distrust it.
+    #[error("the server accepted a commit that is not valid: {0}")]
+    Commit(#[from] CommitError),
+    /// An entry of another epoch than the log's present one. No honest server stores one.
+    #[error("the server accepted an entry of epoch {found} in epoch {current}")]
+    Epoch {
+        /// The group's epoch.
+        current: Epoch,
+        /// The entry's.
+        found: Epoch,
+    },
+    /// From a leaf that nobody stands on.
+    #[error("the entry is from a device that is not in the group")]
+    NotMember,
+    /// Of a sender key that we do not have: the distribution's delivery could not be opened, or there was none.
+    #[error("the sender's key is not known here; the sender must send it again")]
+    NeedSenderKey {
+        /// The sender.
+        device: DeviceId,
+        /// The generation needed.
+        generation: Generation,
+    },
+    /// Of a generation that a later one replaced.
+    #[error("the message is of sender key {found}, which {current} replaced")]
+    OldGeneration {
+        /// The sender's present generation.
+        current: Generation,
+        /// The message's.
+        found: Generation,
+    },
+    /// The message key was used, or forgotten: a repeat.
+    #[error("the message at index {0} was read before, or its key was forgotten")]
+    Repeated(MessageIndex),
+    /// The index is beyond what one chain may have.
+    #[error("the message index {0} is beyond any chain's end")]
+    IndexTooFar(MessageIndex),
+    /// The signature does not fit: forged, or the sender has another view of the group, certificate or key.
+    #[error("the entry's signature is not valid for our view of the group")]
+    Signature,
+    /// The sender signed a ciphertext that nobody can read.
+    #[error("the sender signed a message that does not decrypt")]
+    Undecryptable,
+    /// An own entry that this device did not write: its state was copied, or an old one was restored.
+    #[error(
+        "an entry of this device that it did not write: its state was copied or restored; replace the device"
+    )]
+    Cloned,
+    /// The certificate is void.
+    #[error("the sender key's certificate is not valid: {0}")]
+    Certificate(CertificateError),
+}
+
+/// Why a certificate is void; each is a rule [R60].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// For another group.
+    #[error("it is for another group")]
+    Group,
+    /// Not the device that the distribution or message is from.
+    #[error("it is another device's")]
+    Device,
+    /// Starts before the device's last add, heal or update, or after the present epoch.
+    #[error("it starts in an epoch where it cannot")]
+    StartEpoch,
+    /// Made on another head commit of the present epoch: the sender has another view of the group.
+    #[error("it was made on another commit than ours")]
+    Head,
+    /// Older than 14 days at the time of the head commit.
+    #[error("it is more than 14 days older than the group's last commit")]
+    Age,
+    /// Not above the device's last generation.
+    #[error("its generation was seen before")]
+    Generation,
+}
+
+impl From<SignatureError> for ReceiveError {
+    fn from(_: SignatureError) -> Self {
+        Self::Signature
+    }
+}
+
+impl From<ChainError> for ReceiveError {
+    fn from(error: ChainError) -> Self {
+        match error {
+            ChainError::Consumed(index) => Self::Repeated(index),
+            ChainError::TooFar(index) => Self::IndexTooFar(index),
+        }
+    }
+}
+
+impl Group {
+    /// Processes the entry after the cursor. On an error nothing has changed, the cursor included.
+    pub fn receive(
+        &mut self,
+        device: &mut Device,
+        entry: &Entry,
+        now: Timestamp,
+    ) -> Result<Received, ReceiveError> {
+        self.check_position(entry)?;
+        if self.removed {
+            return Err(ReceiveError::Removed);
+        }
+        let mut changes = Changes::default();
+        let event = match entry.kind {
+            EntryKind::Commit => self.receive_commit(device, entry, now, &mut changes)?,
+            EntryKind::Distribution => self.receive_distribution(device, entry, now, &mut changes)?,
+            EntryKind::Message => self.receive_message(entry, now, &mut changes)?,
+        };
+        self.pass(entry, &mut changes);
+        Ok(Received { event, changes })
+    }
+
+    /// Steps over the entry after the cursor, which [`receive`](Self::receive) refused. Tell the user why.
+    ///
+    /// After a commit that was refused, everything that builds on it will be refused too.
+    pub fn skip(&mut self, entry: &Entry) -> Result<Changes, ReceiveError> {
+        self.check_position(entry)?;
+        let mut changes = Changes::default();
+        self.pass(entry, &mut changes);
+        Ok(changes)
+    }
+
+    fn check_position(&self, entry: &Entry) -> Result<(), ReceiveError> {
+        if entry.group != self.id() {
+            return Err(ReceiveError::Group);
+        }
+        let expected = self.cursor.next().unwrap_or(self.cursor);
+        if entry.seq != expected || entry.seq == self.cursor {
+            return Err(ReceiveError::OutOfOrder { expected, found: entry.seq });
+        }
+        Ok(())
+    }
+
+    /// Moves the cursor. A distribution counts even if it was refused: the server counts it when it compares our next
+    /// commit with the log, and a hostile sender must not be able to block that commit.
+    fn pass(&mut self, entry: &Entry, changes: &mut Changes) {
+        self.cursor = entry.seq;
+        if entry.kind == EntryKind::Distribution {
+            self.last_distribution = entry.seq;
+        }
+        self.put_cursor(changes);
+    }
+}

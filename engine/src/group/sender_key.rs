@@ -1,0 +1,156 @@
+//! Sender keys: our own, which seals, and the others', which open.
+
+use super::epoch::{EpochSecrets, SeedAndChain};
+use super::message_id::MessageId;
+use crate::kdf;
+use crate::limits::MAX_CONFIRMED;
+use crate::ratchet::{Chain, ReceivingChain};
+use crate::secret::Secret;
+use conclave_wire::certificate::{Certificate, CertificateBody, SenderPublicKey};
+use conclave_wire::ids::{CertificateHash, Commitment, Epoch, Generation, MessageIndex, Timestamp};
+use conclave_wire::message::Link;
+use conclave_wire::signature::{PublicKey, SignatureError};
+use ed25519_dalek::SigningKey;
+use rand_core::CryptoRng;
+use std::collections::VecDeque;
+
+/// Our own sender key of one generation.
+pub(crate) struct OwnKey {
+    pub(crate) certificate: Certificate,
+    pub(crate) signing: SigningKey,
+    pub(crate) secrets: SeedAndChain,
+    /// Messages sealed by this generation, in all epochs.
+    pub(crate) sealed: u32,
+}
+
+impl OwnKey {
+    /// A new sender key; `describe` completes the certificate's body with the public key and the commitment.
+    pub(crate) fn generate(
+        device: &SigningKey,
+        rng: &mut impl CryptoRng,
+        describe: impl FnOnce(SenderPublicKey, Commitment) -> CertificateBody,
+    ) -> Self {
+        let signing = SigningKey::from_bytes(Secret::random(rng).as_bytes());
+        let (seed, chain) = (Secret::random(rng), Secret::random(rng));
+        let public = SenderPublicKey::from_bytes(signing.verifying_key().to_bytes());
+        let body = describe(public, commitment(&seed, &chain));
+        let secrets = SeedAndChain { seed, chain: Chain::new(chain, MessageIndex(0)) };
+        Self { certificate: Certificate::new(body, device), signing, secrets, sealed: 0 }
+    }
+
+    pub(crate) fn made(&self) -> Timestamp {
+        self.certificate.body().time
+    }
+}
+
+/// A message of ours that was sealed in this epoch and has not been seen in the log.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Unconfirmed {
+    pub(crate) tag: MessageTag,
+    pub(crate) id: MessageId,
+    /// What the next message links to if this one is in the log.
+    pub(crate) link: Link,
+}
+
+/// Recognises a message of ours, byte for byte, when the log shows it.
+pub(crate) type MessageTag = [u8; 16];
+
+/// Everything about this device as a sender.
+#[derive(Default)]
+pub(crate) struct OwnSender {
+    /// Seals. It is in the log.
+    pub(crate) active: Option<OwnKey>,
+    /// Made and not yet seen in the log, with the digest of its distribution.
+    pub(crate) staged: Option<(OwnKey, [u8; 32])>,
+    pub(crate) next_generation: Generation,
+    /// What the next message sealed links to; `None` before the first message of all.
+    pub(crate) link: Option<Link>,
+    /// What the next message would link to if nothing unconfirmed ever reaches the log.
+    pub(crate) confirmed_link: Option<Link>,
+    pub(crate) unconfirmed: VecDeque<Unconfirmed>,
+    /// Messages seen in the log lately, so that one posted twice is recognised.
+    pub(crate) confirmed: VecDeque<MessageTag>,
+}
+
+impl OwnSender {
+    /// Enters a new epoch: what was sealed and not accepted in the old one never will be.
+    pub(crate) fn step(&mut self, secrets: Option<&EpochSecrets>) {
+        self.staged = None;
+        self.unconfirmed.clear();
+        self.confirmed.clear();
+        self.link = self.confirmed_link;
+        self.active = self.active.take().and_then(|mut key| {
+            key.secrets = secrets?.step(&key.secrets.seed);
+            Some(key)
+        });
+    }
+
+    /// Notes that the log shows a message of ours; `None` if it is none that we wrote.
+    pub(crate) fn confirm(&mut self, tag: &MessageTag) -> Option<MessageId> {
+        let position = self.unconfirmed.iter().position(|sent| sent.tag == *tag)?;
+        let sent = self.unconfirmed.remove(position)?;
+        self.confirmed_link = Some(sent.link);
+        if self.confirmed.len() >= MAX_CONFIRMED {
+            self.confirmed.pop_front();
+        }
+        self.confirmed.push_back(sent.tag);
+        Some(sent.id)
+    }
+}
+
+/// Another device's sender key of one generation.
+#[derive(Debug)]
+pub(crate) struct PeerKey {
+    pub(crate) certificate: Certificate,
+    pub(crate) verifying: PublicKey,
+    pub(crate) seed: Secret<32>,
+    pub(crate) chain: ReceivingChain,
+}
+
+impl PeerKey {
+    pub(crate) fn new(certificate: Certificate, secrets: SeedAndChain) -> Result<Self, SignatureError> {
+        let verifying = PublicKey::parse(certificate.body().signing_key.as_bytes())?;
+        let SeedAndChain { seed, chain } = secrets;
+        Ok(Self { certificate, verifying, seed, chain: ReceivingChain::new(chain) })
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.certificate.body().generation
+    }
+}
+
+/// Everything about another device as a sender.
+#[derive(Debug)]
+pub(crate) struct PeerSender {
+    /// The device's `since` when this was begun: a device that was removed and added again is another sender.
+    pub(crate) since: Epoch,
+    /// The highest generation that the log has shown; lower ones are refused.
+    pub(crate) generation: Generation,
+    /// The key of that generation; `None` if its delivery could not be opened.
+    pub(crate) key: Option<PeerKey>,
+    /// What the next message should link to; `None` until one was seen.
+    pub(crate) link: Option<Link>,
+}
+
+impl PeerSender {
+    /// Enters a new epoch.
+    pub(crate) fn step(&mut self, secrets: Option<&EpochSecrets>) {
+        self.key = self.key.take().and_then(|key| {
+            let SeedAndChain { seed, chain } = secrets?.step(&key.seed);
+            Some(PeerKey { seed, chain: ReceivingChain::new(chain), ..key })
+        });
+    }
+}
+
+/// The commitment in a certificate.
+pub(crate) fn commitment(seed: &Secret<32>, chain: &Secret<32>) -> Commitment {
+    kdf::commit(&kdf::SENDER_KEY_COMMITMENT, &[seed.as_bytes(), chain.as_bytes()])
+}
+
+/// What the first message of all under a certificate links to.
+pub(crate) fn first_link(certificate: &CertificateHash) -> Link {
+    let mut link = [0; 16];
+    let (first, _) = certificate.as_bytes().split_at(16);
+    link.copy_from_slice(first);
+    link
+}

@@ -1,0 +1,211 @@
+//! Staging a commit: everything about it is made and kept here, and takes effect when the log shows it.
+
+use super::epoch::EpochSecrets;
+use super::event::GroupState;
+use super::sender_key::OwnKey;
+use super::state::{Group, Staged};
+use super::welcome::{WELCOME_SENDER_BYTES, Welcome, WelcomeSender};
+use crate::device::Device;
+use crate::envelope::{CommittedSecret, EnvelopeContext, Purpose};
+use crate::limits::MAX_NOTE;
+use crate::prekeys::{PrekeyBook, Reach};
+use crate::record::Changes;
+use crate::secret::Secret;
+use conclave_wire::certificate::Certificate;
+use conclave_wire::codec;
+use conclave_wire::commit::{Commit, CommitBody, Operation};
+use conclave_wire::ids::{AccountId, DeviceId, Opaque, Timestamp};
+use conclave_wire::limits::MAX_FRAME;
+use conclave_wire::public_group::{CommitError, Outcome};
+use conclave_wire::request::WelcomeFor;
+use rand_core::CryptoRng;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Why a commit cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StageError {
+    /// This device was removed, or lacks the epoch's secrets.
+    #[error("this device cannot change the group: it was removed, or must be welcomed again first")]
+    NotActive(GroupState),
+    /// A commit of ours is under way; process the log until its fate is known.
+    #[error("a change of this device is under way; wait until the log shows what became of it")]
+    AlreadyStaged,
+    /// The commit would break a rule.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The note is longer than [`MAX_NOTE`].
+    #[error("the note to newcomers is longer than {MAX_NOTE} bytes")]
+    Note,
+    /// What would be uploaded does not fit a frame.
+    #[error("the change is too large for one upload; make it in several steps")]
+    TooLarge,
+}
+
+/// What is uploaded, as [`conclave_wire::request::Request::Commit`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitUpload {
+    /// The encoded commit.
+    pub commit: Vec<u8>,
+    /// The commit secret for each recipient.
+    pub deliveries: Vec<Opaque>,
+    /// For each newcomer.
+    pub welcomes: Vec<WelcomeFor>,
+}
+
+/// A staged commit.
+#[derive(Debug)]
+pub struct StagedCommit {
+    /// To upload, after the changes are stored.
+    pub upload: CommitUpload,
+    /// Devices that got nothing because their prekeys cannot be used; they must be welcomed later.
+    pub unreachable: Vec<DeviceId>,
+    /// To store first.
+    pub changes: Changes,
+}
+
+/// A wrap in an upload, with its CBOR head.
+const WRAP_SIZE: usize = 42;
+/// An initial envelope of a 32-byte payload or the start of a welcome, in an upload, at most.
+const INITIAL_SIZE: usize = 1900;
+
+impl Group {
+    /// Stages a commit of `operations`. `note` goes to newcomers inside their welcomes, for instance the group's name.
+    ///
+    /// The book must hold the prekeys of newcomers' devices, and for a removal those of
+    /// [`unknown_peers`](Self::unknown_peers); a device without usable prekeys is named unreachable and cannot block
+    /// the commit.
+    pub fn commit(
+        &mut self,
+        device: &mut Device,
+        operations: Vec<Operation>,
+        note: &[u8],
+        book: &PrekeyBook,
+        now: Timestamp,
+        rng: &mut impl CryptoRng,
+    ) -> Result<StagedCommit, StageError> {
+        let init = match (&self.init, self.state()) {
+            (Some(init), GroupState::Active) => init,
+            (_, state) => return Err(StageError::NotActive(state)),
+        };
+        if self.staged.is_some() {
+            return Err(StageError::AlreadyStaged);
+        }
+        if note.len() > MAX_NOTE {
+            return Err(StageError::Note);
+        }
+        let outcome = self.public.outcome(&self.me.device, &operations, now)?;
+        let epoch = self.epoch().next().ok_or(CommitError::TooLarge)?;
+        let needs_secret = operations.iter().any(Operation::needs_secret);
+        let committed = needs_secret.then(|| CommittedSecret::for_commit(rng));
+        let recipients: Vec<(AccountId, DeviceId)> = match &committed {
+            None => Vec::new(),
+            Some(_) => self
+                .public
+                .recipients(&outcome, &self.me.device)
+                .map(|(_, leaf)| (leaf.account, leaf.device.id()))
+                .collect(),
+        };
+        let newcomers: Vec<(AccountId, DeviceId)> =
+            outcome.added().iter().map(|(_, leaf)| (leaf.account, leaf.device.id())).collect();
+        self.check_size(device, &operations, &recipients, newcomers.len(), now)?;
+
+        // From here on nothing fails.
+        let mut changes = Changes::default();
+        let context = |purpose| EnvelopeContext { purpose, group: self.id(), epoch };
+        let reach = Reach { book, now };
+        let deliveries = match &committed {
+            Some(secret) => {
+                let context = context(Purpose::CommitSecret);
+                device.deliver(secret, &recipients, context, reach, rng, &mut changes)
+            }
+            None => Vec::new(),
+        };
+        let unreached = recipients.iter().zip(&deliveries).filter(|(_, delivery)| delivery.is_none());
+        let unwelcome = newcomers.iter().filter(|(_, id)| !device.can_reach(id, reach));
+        let mut unreachable: Vec<DeviceId> =
+            unreached.map(|((_, id), _)| *id).chain(unwelcome.map(|(_, id)| *id)).collect();
+        unreachable.sort_unstable();
+        let body = CommitBody {
+            group: self.id(),
+            epoch,
+            previous: self.public.head(),
+            last_distribution: self.last_distribution,
+            author: self.me.device,
+            commitment: committed.as_ref().map(|secret| secret.commitment),
+            operations,
+            roster: outcome.roster_hash(),
+            unreachable: unreachable.clone(),
+            time: now,
+        };
+        let cs = committed.map(|committed| committed.secret);
+        let secrets = EpochSecrets::derive(init, cs.as_ref(), &body.hash());
+        let commit = Commit::sign(body, secrets.confirmation, device.signing_key());
+        let welcome = Zeroizing::new(codec::encode(&self.welcome(&commit, &outcome, secrets, note)));
+        let mut welcomes = Vec::new();
+        for newcomer in &newcomers {
+            let context = context(Purpose::Welcome);
+            let sealed = device.seal_to(*newcomer, &welcome, context, reach, rng, &mut changes);
+            welcomes
+                .extend(sealed.map(|welcome| WelcomeFor { device: newcomer.1, welcome: Opaque(welcome) }));
+        }
+        self.staged = Some(Staged { hash: commit.hash(), secret: cs });
+        self.put_head(&mut changes);
+        let deliveries = deliveries.into_iter().flatten().map(Opaque).collect();
+        let upload = CommitUpload { commit: commit.encode(), deliveries, welcomes };
+        Ok(StagedCommit { upload, unreachable, changes })
+    }
+
+    /// Refuses before anything is stepped what would not fit a frame.
+    fn check_size(
+        &self,
+        device: &Device,
+        operations: &[Operation],
+        recipients: &[(AccountId, DeviceId)],
+        newcomers: usize,
+        now: Timestamp,
+    ) -> Result<(), StageError> {
+        let operations: usize = operations
+            .iter()
+            .map(|operation| match operation {
+                Operation::Add { manifest, .. } => manifest.0.len() + 16,
+                _ => 64,
+            })
+            .sum();
+        let known = recipients.iter().filter(|(_, id)| device.can_continue(id, now)).count();
+        let deliveries = known * WRAP_SIZE + (recipients.len() - known) * INITIAL_SIZE;
+        let welcome = (self.senders.len() + 1) * WELCOME_SENDER_BYTES + MAX_NOTE + 128;
+        let welcomes = newcomers * (welcome + welcome / 8 + INITIAL_SIZE);
+        let all = 1024 + operations + deliveries + welcomes + 34 * recipients.len();
+        if all > MAX_FRAME { Err(StageError::TooLarge) } else { Ok(()) }
+    }
+
+    /// The welcome into the epoch that `commit` begins.
+    fn welcome(&self, commit: &Commit, outcome: &Outcome, secrets: EpochSecrets, note: &[u8]) -> Welcome {
+        let stays = |id: &&DeviceId| outcome.removed().iter().all(|(_, leaf)| leaf.device.id() != **id);
+        let own =
+            self.own.active.iter().map(|OwnKey { certificate, secrets, .. }| (certificate, &secrets.seed));
+        let others = self.senders.iter().filter(|(id, _)| stays(id));
+        let others =
+            others.filter_map(|(_, sender)| sender.key.as_ref()).map(|key| (&key.certificate, &key.seed));
+        let senders =
+            own.chain(others).map(|(certificate, seed)| welcome_sender(&secrets, certificate, seed));
+        Welcome {
+            head: commit.hash(),
+            senders: senders.collect(),
+            note: Opaque(note.to_vec()),
+            init: secrets.init,
+        }
+    }
+}
+
+fn welcome_sender(secrets: &EpochSecrets, certificate: &Certificate, seed: &Secret<32>) -> WelcomeSender {
+    let stepped = secrets.step(seed);
+    WelcomeSender {
+        certificate: Opaque(certificate.encode()),
+        chain: stepped.chain.key().duplicate(),
+        index: stepped.chain.index(),
+        seed: stepped.seed,
+    }
+}

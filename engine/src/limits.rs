@@ -1,0 +1,47 @@
+//! Every bound of the engine's state, with its reason. Bounds of what travels are in [`conclave_wire::limits`].
+
+use conclave_wire::limits::MAX_PADDED;
+use std::time::Duration;
+
+/// Longest content of a group message: what the padded plaintext leaves beside the message id and the padding mark.
+pub const MAX_CONTENT: usize = MAX_PADDED - 16 - 1;
+
+/// Skipped message keys kept per sender key: a server that reorders more than this within an epoch loses messages, a
+/// sender who skips more to exhaust memory gains nothing.
+pub const MAX_SKIPPED_PER_CHAIN: usize = 1000;
+
+/// Skipped message keys kept per group; beyond it the sender that holds most loses its oldest.
+pub const MAX_SKIPPED_PER_GROUP: usize = 10_000;
+
+/// How long a skipped key waits for its message.
+pub const MAX_SKIPPED_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A sender key is replaced after this, so that what a thief copied dies.
+pub const MAX_SENDER_KEY_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A sender key is replaced after this many messages, as many as a receiver's chain can follow.
+pub const MAX_MESSAGES_PER_SENDER_KEY: u32 = conclave_wire::limits::MAX_MESSAGES_PER_CHAIN as u32;
+
+/// A pairwise chain is replaced after this: its next initial envelope brings fresh prekeys into play.
+pub const MAX_CHAIN_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Envelopes and wraps of one pairwise chain; also the furthest that a receiver derives ahead.
+pub const MAX_PER_PAIRWISE_CHAIN: u16 = 100;
+
+/// Incoming pairwise chains kept per sender device: the newest, and the one that envelopes in flight still use.
+pub const MAX_INCOMING_CHAINS: usize = 2;
+
+/// Prekeys are replaced daily.
+pub const PREKEYS_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// How long replaced prekeys still open what was sealed to them.
+pub const PREKEYS_OVERLAP: Duration = Duration::from_secs(48 * 3600);
+
+/// Own messages sealed and not yet seen in the log. A client that cannot post stops sealing here.
+pub const MAX_UNCONFIRMED: usize = 256;
+
+/// Own messages remembered after they were seen, so that one posted twice is recognised.
+pub const MAX_CONFIRMED: usize = 64;
+
+/// The embedder's note to newcomers.
+pub const MAX_NOTE: usize = 1024;

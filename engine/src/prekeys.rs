@@ -1,0 +1,157 @@
+//! Both sides of prekeys: the private halves of our own, and the book of other devices'.
+//!
+//! ```text
+//!     record  version ‖ CBOR [ public: bstr (signed prekeys), superseded: null / uint ms,
+//!                              agreement: bstr 32, kem seed: bstr 64 ]
+//! ```
+//!
+//! The ML-KEM library does not wipe its keys, so the 64-byte seed is kept, in a type of ours, and expanded on use.
+
+use crate::secret::Secret;
+use conclave_wire::codec::Structure;
+use conclave_wire::ids::{DeviceId, DeviceKey, Opaque, Timestamp};
+use conclave_wire::limits::MAX_FRAME;
+use conclave_wire::prekeys::{AgreementKey, KemKey, Prekeys, PrekeysBody, PrekeysError};
+use ed25519_dalek::SigningKey;
+use libcrux_ml_kem::mlkem768;
+use minicbor::{Decode, Encode};
+use rand_core::CryptoRng;
+use std::collections::BTreeMap;
+use thiserror::Error;
+use x25519_dalek::{PublicKey, StaticSecret};
+
+/// A device's own prekeys with their private halves.
+pub(crate) struct PrivatePrekeys {
+    public: Prekeys,
+    /// When newer prekeys were published; from then on the private halves only wait for what is in flight.
+    pub(crate) superseded: Option<Timestamp>,
+    agreement: Secret<32>,
+    kem_seed: Secret<64>,
+}
+
+impl PrivatePrekeys {
+    pub(crate) fn generate(device: &SigningKey, now: Timestamp, rng: &mut impl CryptoRng) -> Self {
+        let (agreement, kem_seed) = (Secret::random(rng), Secret::random(rng));
+        let body = PrekeysBody {
+            device: DeviceKey::from_bytes(device.verifying_key().to_bytes()),
+            time: now,
+            agreement: AgreementKey::from_bytes(
+                PublicKey::from(&StaticSecret::from(*agreement.as_bytes())).to_bytes(),
+            ),
+            kem: KemKey::from_bytes(*kem_key_pair(&kem_seed).pk()),
+        };
+        Self { public: Prekeys::new(body, device), superseded: None, agreement, kem_seed }
+    }
+
+    pub(crate) fn public(&self) -> &Prekeys {
+        &self.public
+    }
+
+    pub(crate) fn agreement(&self) -> StaticSecret {
+        StaticSecret::from(*self.agreement.as_bytes())
+    }
+
+    /// ML-KEM never fails: a ciphertext that does not fit gives a shared secret that nobody knows (FIPS 203, implicit
+    /// rejection), and the AEAD fails after it.
+    pub(crate) fn decapsulate(&self, ciphertext: &[u8; 1088]) -> Secret<32> {
+        let pair = kem_key_pair(&self.kem_seed);
+        Secret::from_bytes(mlkem768::decapsulate(pair.private_key(), &ciphertext.into()))
+    }
+
+    pub(crate) fn record(&self) -> PrekeysRecord {
+        PrekeysRecord {
+            public: Opaque(self.public.encode()),
+            superseded: self.superseded,
+            agreement: self.agreement.duplicate(),
+            kem_seed: self.kem_seed.duplicate(),
+        }
+    }
+
+    pub(crate) fn from_record(record: PrekeysRecord) -> Result<Self, PrekeysError> {
+        let public = Prekeys::decode_and_verify(&record.public.0)?;
+        let PrekeysRecord { superseded, agreement, kem_seed, .. } = record;
+        Ok(Self { public, superseded, agreement, kem_seed })
+    }
+}
+
+/// What is stored of them.
+#[derive(Encode, Decode)]
+pub(crate) struct PrekeysRecord {
+    #[n(0)]
+    public: Opaque,
+    #[n(1)]
+    superseded: Option<Timestamp>,
+    #[n(2)]
+    agreement: Secret<32>,
+    #[n(3)]
+    kem_seed: Secret<64>,
+}
+
+impl Structure for PrekeysRecord {
+    const NAME: &'static str = "private prekeys record";
+    const MAX_BYTES: usize = MAX_FRAME;
+}
+
+fn kem_key_pair(seed: &Secret<64>) -> mlkem768::MlKem768KeyPair {
+    mlkem768::generate_key_pair(*seed.as_bytes())
+}
+
+/// Why another device's prekeys are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PrekeyBookError {
+    /// Not prekeys, or not signed by their device.
+    #[error(transparent)]
+    Prekeys(#[from] PrekeysError),
+    /// The ML-KEM key is not a valid one, or the X25519 key has small order.
+    #[error("the device's prekeys are not valid keys")]
+    Unusable,
+}
+
+/// Prekeys to which an envelope can be sealed: verified, and both keys valid.
+#[derive(Clone, Debug)]
+pub(crate) struct UsablePrekeys(Prekeys);
+
+impl UsablePrekeys {
+    fn new(prekeys: Prekeys) -> Result<Self, PrekeyBookError> {
+        let body = prekeys.body();
+        let kem_valid = mlkem768::validate_public_key(&(*body.kem.as_bytes()).into());
+        // Whether a point has small order does not depend on the scalar that probes it.
+        let probe = StaticSecret::from([1; 32]).diffie_hellman(&PublicKey::from(*body.agreement.as_bytes()));
+        if kem_valid && probe.was_contributory() { Ok(Self(prekeys)) } else { Err(PrekeyBookError::Unusable) }
+    }
+
+    pub(crate) fn verified(&self) -> &Prekeys {
+        &self.0
+    }
+}
+
+/// What can be encrypted to just now.
+#[derive(Clone, Copy)]
+pub(crate) struct Reach<'a> {
+    /// Prekeys for first contacts.
+    pub(crate) book: &'a PrekeyBook,
+    /// Decides which prekeys and chains are too old.
+    pub(crate) now: Timestamp,
+}
+
+impl Reach<'_> {
+    /// A device's prekeys, if they are there and not too old.
+    pub(crate) fn prekeys(&self, device: &DeviceId) -> Option<&UsablePrekeys> {
+        self.book.0.get(device).filter(|prekeys| prekeys.verified().check_age(self.now).is_ok())
+    }
+}
+
+/// Other devices' prekeys, as a server handed them out, verified on insertion.
+#[derive(Clone, Debug, Default)]
+pub struct PrekeyBook(BTreeMap<DeviceId, UsablePrekeys>);
+
+impl PrekeyBook {
+    /// Verifies encoded prekeys and keeps them; returns whose they are.
+    pub fn insert(&mut self, encoded: &[u8]) -> Result<DeviceId, PrekeyBookError> {
+        let prekeys = UsablePrekeys::new(Prekeys::decode_and_verify(encoded)?)?;
+        let device = prekeys.verified().body().device.id();
+        self.0.insert(device, prekeys);
+        Ok(device)
+    }
+}
