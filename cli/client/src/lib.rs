@@ -9,6 +9,7 @@ mod client;
 mod error;
 mod notice;
 mod profile;
+mod store;
 mod summary;
 
 pub use client::Client;
