@@ -22,7 +22,7 @@ pub use distribute::{DistributeError, Distributed, DistributionUpload};
 pub use event::{Continuity, Event, GroupMessage, GroupState, Received, Sender};
 pub use join::{JoinError, Joined, Newcomer};
 pub use message_id::MessageId;
-pub use receive::ReceiveError;
+pub use receive::{CertificateError, ReceiveError};
 pub use seal::{SealError, Sealed};
 pub use stage::{CommitUpload, StageError, StagedCommit};
 pub use state::Group;
