@@ -45,7 +45,7 @@ pub struct Device {
     prekeys: Vec<PrivatePrekeys>,
     peers: BTreeMap<DeviceId, Peer>,
     /// Transcripts of initial envelopes that were opened, kept until the private halves that opened them are gone: a
-    /// recipient contributes nothing fresh, so a replay would open again [R54].
+    /// recipient contributes nothing fresh, so a replay would open again (R54).
     seen: BTreeMap<[u8; 32], PrekeysHash>,
 }
 
@@ -194,7 +194,7 @@ impl Device {
     /// these with one ephemeral key and one signature. One item for each recipient, in their order; `None` for those
     /// that cannot be reached.
     ///
-    /// The chains are stepped whatever becomes of the deliveries: commit `changes` before any of them leaves [R55].
+    /// The chains are stepped whatever becomes of the deliveries: commit `changes` before any of them leaves (R55).
     pub(crate) fn deliver(
         &mut self,
         secret: &CommittedSecret,

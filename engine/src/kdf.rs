@@ -1,4 +1,4 @@
-//! The protocol's key derivations, one context string each [R1].
+//! The protocol's key derivations, one context string each (R1).
 //!
 //! Each step is one wide derivation that is split, because BLAKE3's extendable output is nearly free.
 

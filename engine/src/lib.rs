@@ -3,7 +3,7 @@
 //! Any member sends at any time without coordination, because each device has a sender key of its own; and a member
 //! who is removed is shut out at once, because every removal mixes a fresh secret into every sender's chain. The group
 //! is one log: the server orders it and stores it, and can neither read it nor change who is in it. What must hold is
-//! specified in `docs/protocol.md`, whose rules are cited here as `[R…]`.
+//! specified in `docs/protocol.md`, whose rules are cited here as `(R…)`.
 //!
 //! The engine is sans-IO: no sockets, files, clocks or threads. Time and randomness are arguments. Every call that
 //! changes state returns its result together with [`Changes`], records to be stored in one transaction *before*

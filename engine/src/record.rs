@@ -1,7 +1,7 @@
 //! Records: what the engine asks its embedder to keep.
 //!
 //! Every call that changes state returns its [`Changes`]; the embedder commits them in one transaction, together with
-//! whatever it sends, *before* it sends [R90]. Loading feeds the records back. A record is one structure of
+//! whatever it sends, *before* it sends (R90). Loading feeds the records back. A record is one structure of
 //! [`conclave_wire::codec`], its version byte first.
 
 use conclave_wire::codec::{DecodeError, Structure, VERSION};

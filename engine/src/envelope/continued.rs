@@ -11,7 +11,7 @@
 //!     associated = bytes 0 to 8 ‖ purpose 1 ‖ group 32 ‖ epoch 4 ‖ sender 32 ‖ recipient 32
 //! ```
 //!
-//! It authenticates its sender to its recipient and to nobody else; what hangs on it alone is never trusted [R57].
+//! It authenticates its sender to its recipient and to nobody else; what hangs on it alone is never trusted (R57).
 
 use super::context::EnvelopeContext;
 use super::delivery::FORM_CONTINUED;

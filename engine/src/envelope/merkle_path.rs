@@ -1,7 +1,7 @@
 //! One signature for many envelopes: it covers the root of a tree over them, and each carries its path.
 //!
 //! The leaves are `H("envelope leaf", th ‖ H("envelope inner", inner))`, padded with zeros to a power of two. Covering
-//! the transcripts alone would let a thief of one recipient's prekeys forge contents for that recipient [R53].
+//! the transcripts alone would let a thief of one recipient's prekeys forge contents for that recipient (R53).
 
 use crate::kdf;
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! No tag: the secret is committed to in a signed structure and checked on arrival. The commitment is in the pad, so
-//! two different secrets never share one [R56].
+//! two different secrets never share one (R56).
 
 use super::context::EnvelopeContext;
 use crate::kdf;

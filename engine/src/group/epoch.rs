@@ -8,8 +8,8 @@
 //! ```
 //!
 //! `es`, `init`, `cs`, the seeds and the old chains are erased at once: kept, they would let a removed member who kept
-//! old seeds rebuild later chains [R42]. `es` binds the commit and not only the roster, so that two forks with equal
-//! rosters do not interoperate [R41].
+//! old seeds rebuild later chains (R42). `es` binds the commit and not only the roster, so that two forks with equal
+//! rosters do not interoperate (R41).
 
 use crate::kdf;
 use crate::ratchet::Chain;

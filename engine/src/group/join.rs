@@ -1,6 +1,6 @@
 //! Joining: a newcomer checks every commit from the genesis to the one that adds it, and only then opens its welcome.
 //!
-//! [`Newcomer`] becomes [`Joined`] by moving: there is no way to a group that skips the walk [R70].
+//! [`Newcomer`] becomes [`Joined`] by moving: there is no way to a group that skips the walk (R70).
 
 use super::epoch::{self, SeedAndChain};
 use super::receive_distribution::check_certificate;

@@ -88,7 +88,7 @@ pub enum ReceiveError {
     Certificate(CertificateError),
 }
 
-/// Why a certificate is void; each is a rule [R60].
+/// Why a certificate is void; each is a rule (R60).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CertificateError {

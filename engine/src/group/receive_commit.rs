@@ -72,7 +72,7 @@ impl Group {
     }
 
     /// The secrets of the epoch that `step` begins, with what opening them consumes. `None` if they cannot be had: the
-    /// roster advances all the same, and this device needs a welcome [R43].
+    /// roster advances all the same, and this device needs a welcome (R43).
     fn next_secrets(
         &self,
         device: &Device,

@@ -110,7 +110,7 @@ impl Group {
     }
 }
 
-/// [R60] What makes a certificate void in the present state of the group.
+/// (R60) What makes a certificate void in the present state of the group.
 pub(super) fn check_certificate(
     group: &PublicGroup,
     leaf: &Leaf,

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Head commit, certificate and key commitment are covered and not sent: a receiver with another view of the group or
-//! another key fails the verification [R62]. The AEAD has no associated data because the digest covers everything.
+//! another key fails the verification (R62). The AEAD has no associated data because the digest covers everything.
 
 use super::event::GroupState;
 use super::message_id::MessageId;

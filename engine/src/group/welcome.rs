@@ -6,7 +6,7 @@
 //!                               note: bstr ]
 //! ```
 //!
-//! sealed to the newcomer in an envelope of purpose welcome, group and epoch. The roster is never taken from it [R70].
+//! sealed to the newcomer in an envelope of purpose welcome, group and epoch. The roster is never taken from it (R70).
 //! It carries no links: messages may enter the log between the commit's making and its acceptance, so a link in it
 //! could be out of date and raise a false alarm; the newcomer takes the first message of each sender as its baseline.
 

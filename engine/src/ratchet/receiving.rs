@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(looked, chain());
     }
 
-    /// [R64] The last 1,000 skipped keys stay, older ones and indices beyond the end do not.
+    /// (R64) The last 1,000 skipped keys stay, older ones and indices beyond the end do not.
     #[test]
     fn bounds() {
         let mut jumped = chain();

@@ -1,6 +1,7 @@
 //! A log in memory that does what the server does, and devices that keep their records as a store would.
 
 #![allow(dead_code, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 use conclave_engine::wire::commit::{Operation, UnverifiedCommit};
 use conclave_engine::wire::entry::{Entry, EntryKind};
@@ -26,10 +27,13 @@ pub enum Rejected {
     HeadMoved,
 }
 
+/// An entry's kind and body, and what is attached for whom.
+type Stored = (EntryKind, Vec<u8>, BTreeMap<DeviceId, Vec<u8>>);
+
 /// One group's log, as an honest server keeps it.
 pub struct Log {
     public: PublicGroup,
-    entries: Vec<(EntryKind, Vec<u8>, BTreeMap<DeviceId, Vec<u8>>)>,
+    entries: Vec<Stored>,
     last_distribution: Seq,
 }
 

@@ -9,7 +9,7 @@
 //! | set a role | – | – | yes |
 //!
 //! Beside the table: nobody removes their own account (leaving is a request that another executes), because the author
-//! of a commit knows its secret [R33]; and an owner always remains [R34]. Every client checks these rules for every
+//! of a commit knows its secret (R33); and an owner always remains (R34). Every client checks these rules for every
 //! commit. The server checks them too, although nobody trusts it to: otherwise one member's invalid commit, accepted at
 //! the head of the log, would stop the group for everybody else.
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use Role::{Admin, Member, Owner};
 
-    /// [R32] The table, cell by cell.
+    /// (R32) The table, cell by cell.
     #[test]
     fn table() {
         let roles = [Member, Admin, Owner];

@@ -7,7 +7,7 @@
 //!
 //! carried in a [`Signed`](crate::signature::Signed) by the device. `commitment` is to the first seed and chain key.
 //! `first link` says that the device's chain of links begins anew with this certificate (its first, or the first after
-//! a restore) instead of running on from the generation before [R65].
+//! a restore) instead of running on from the generation before (R65).
 
 use crate::byte_newtype::byte_newtype;
 use crate::codec::Structure;

@@ -8,13 +8,13 @@
 //! ```
 //!
 //! [`decode`] checks the size before it looks at anything else, the version before it parses, then that every byte was
-//! consumed, then that encoding the value again gives the same bytes [R3]: there is one encoding of each value, so a
+//! consumed, then that encoding the value again gives the same bytes (R3): there is one encoding of each value, so a
 //! hash over the bytes is a hash over the value. (RFC 8949 section 4.2 describes the deterministic form.)
 
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
-/// The version that this crate speaks, first byte of every structure [R2].
+/// The version that this crate speaks, first byte of every structure (R2).
 pub const VERSION: u8 = 1;
 
 /// A type with a place on the wire.
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(decode(&encode(&Pair(1, 500))), Ok(Pair(1, 500)));
     }
 
-    /// [R2] [R3] Each refusal, by its type.
+    /// (R2) (R3) Each refusal, by its type.
     #[test]
     fn refusals() {
         let structure = "pair";

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! In the genesis (epoch 0) `group` is a random nonce and `previous` is zeros; the group's id is the genesis' commit
-//! hash [R30].
+//! hash (R30).
 
 use crate::codec::{self, DecodeError, Structure};
 use crate::hash;

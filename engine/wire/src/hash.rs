@@ -1,7 +1,7 @@
 //! Domain-separated hashing: BLAKE3 `derive_key`, one context string per purpose.
 //!
 //! Every hash, commitment and key derivation of the protocol goes through a [`Context`], so no two purposes can
-//! collide [R1]. The context string is hashed once per process and kept.
+//! collide (R1). The context string is hashed once per process and kept.
 //!
 //! Source: BLAKE3 paper, section 2.3 (the key derivation mode).
 
@@ -15,7 +15,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context with this string, `"conclave v1 <purpose>"` by rule [R1].
+    /// A context with this string, `"conclave v1 <purpose>"` by rule (R1).
     pub const fn new(name: &'static str) -> Self {
         Self { name, key: OnceLock::new() }
     }

@@ -7,7 +7,7 @@
 //! Parse, don't validate: bytes become an `Unverified…` value by [`codec::decode`], which refuses what is oversized,
 //! of another version, trailing or not canonical; an `Unverified…` value becomes a usable one by moving it into the
 //! method that checks its signature. The byte layouts are specified in `docs/protocol.md`, whose numbered rules are
-//! cited here as `[R…]`.
+//! cited here as `(R…)`.
 
 mod byte_newtype;
 

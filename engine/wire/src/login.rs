@@ -6,7 +6,7 @@
 //!
 //! The server name is the authority of the address that the client dialled, `host:port` (port left out if it is the
 //! scheme's own); the nonce is the server's, fresh for each connection. So a login neither replays nor serves another
-//! server [R80].
+//! server (R80).
 
 use crate::byte_newtype::byte_newtype;
 use crate::hash;
@@ -59,7 +59,7 @@ fn digest(account: &AccountId, device: &DeviceKey, server: &str, nonce: &Nonce) 
 mod tests {
     use super::*;
 
-    /// [R80] Not another nonce, not another server, not another account.
+    /// (R80) Not another nonce, not another server, not another account.
     #[test]
     fn bound_to_server_and_nonce() {
         let key = SigningKey::from_bytes(&[5; 32]);

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! All signatures cover the same label and the body's hash; device signatures stand in the order of the devices. The
-//! server cannot add a device: it has neither key [R10]. Versions grow by one and link by hash [R11].
+//! server cannot add a device: it has neither key (R10). Versions grow by one and link by hash (R11).
 
 use crate::codec::{self, DecodeError, Structure};
 use crate::hash;
@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// [R10] Neither the account alone nor the device alone makes a manifest.
+    /// (R10) Neither the account alone nor the device alone makes a manifest.
     #[test]
     fn both_must_sign() {
         let (account, device, thief) = (

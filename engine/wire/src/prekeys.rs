@@ -77,7 +77,7 @@ impl Prekeys {
         PrekeysHash::from_bytes(*self.digest())
     }
 
-    /// Refuses prekeys that are older than [`MAX_PREKEYS_AGE`] or from the future [R14].
+    /// Refuses prekeys that are older than [`MAX_PREKEYS_AGE`] or from the future (R14).
     pub fn check_age(&self, now: Timestamp) -> Result<(), PrekeysAgeError> {
         let time = self.body().time;
         if time > now.plus(CLOCK_SKEW) || now.since(time) > MAX_PREKEYS_AGE {

@@ -2,7 +2,7 @@
 //!
 //! Clients, newcomers walking from the genesis, and the server run the same code: [`PublicGroup::check`] says whether a
 //! commit is valid on top of this state and computes a [`Step`]; [`PublicGroup::advance`] makes it. Secrets play no
-//! part: a valid commit advances the roster even where its secret cannot be read [R43].
+//! part: a valid commit advances the roster even where its secret cannot be read (R43).
 
 use crate::authority::{self, AuthorityError};
 use crate::commit::{Commit, CommitBody, Operation, UnverifiedCommit};
@@ -19,10 +19,10 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// [R31] For another group.
+    /// (R31) For another group.
     #[error("the commit is for another group")]
     Group,
-    /// [R31] Not the epoch after the head's.
+    /// (R31) Not the epoch after the head's.
     #[error("the commit begins epoch {found}, not {expected}")]
     Epoch {
         /// The epoch that would follow.
@@ -30,54 +30,54 @@ pub enum CommitError {
         /// The epoch that it begins.
         found: Epoch,
     },
-    /// [R31] Not on top of the head.
+    /// (R31) Not on top of the head.
     #[error("the commit does not follow the group's head")]
     Previous,
-    /// [R30] Not exactly one owner added, by a device of that account.
+    /// (R30) Not exactly one owner added, by a device of that account.
     #[error("the genesis must add exactly its author's account, as owner, with a secret")]
     Genesis,
-    /// [R31] The author is not in the group.
+    /// (R31) The author is not in the group.
     #[error("the commit's author is not in the group")]
     Author,
-    /// [R31] The author did not sign it.
+    /// (R31) The author did not sign it.
     #[error("the commit's signature is not valid")]
     Signature,
-    /// [R35] None, too many, or two for one account.
+    /// (R35) None, too many, or two for one account.
     #[error("a commit has 1 to {MAX_OPERATIONS} operations, each for another account")]
     Operations,
-    /// [R32] The author's role does not allow it.
+    /// (R32) The author's role does not allow it.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-    /// [R33] The author removes their own account.
+    /// (R33) The author removes their own account.
     #[error("nobody removes their own account: ask another member's device to do it")]
     SelfRemoval,
-    /// [R34] No owner would remain.
+    /// (R34) No owner would remain.
     #[error("a group always has an owner: make another account owner first")]
     LastOwner,
-    /// [R36] The manifest of an added account is invalid.
+    /// (R36) The manifest of an added account is invalid.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// [R36] The manifest of an added account is too old or from the future.
+    /// (R36) The manifest of an added account is too old or from the future.
     #[error(
         "the added account's device manifest is more than 30 days old or from the future; one of its devices must come online to sign it again"
     )]
     ManifestAge,
-    /// [R36] The added account, or one of its devices, is in the group already.
+    /// (R36) The added account, or one of its devices, is in the group already.
     #[error("the account or one of its devices is in the group already")]
     AlreadyMember,
-    /// [R36] The account to remove or change is not in the group.
+    /// (R36) The account to remove or change is not in the group.
     #[error("the account is not in the group")]
     NotMember,
-    /// [R37] A secret where there must be none, or none where there must be one.
+    /// (R37) A secret where there must be none, or none where there must be one.
     #[error("a commit has a secret exactly if it removes an account")]
     Secret,
-    /// [R38] Unreachable devices unsorted, twice, or not among the recipients.
+    /// (R38) Unreachable devices unsorted, twice, or not among the recipients.
     #[error("the commit's list of unreachable devices is not valid")]
     Unreachable,
-    /// [R39] Not the roster that results.
+    /// (R39) Not the roster that results.
     #[error("the commit names another roster than the one that results")]
     Roster,
-    /// [R39] More leaves than any roster may have.
+    /// (R39) More leaves than any roster may have.
     #[error("the group would have more than {MAX_LEAVES} leaves")]
     TooLarge,
 }
@@ -142,7 +142,7 @@ impl Step {
 }
 
 impl PublicGroup {
-    /// Checks a genesis and begins its group [R30].
+    /// Checks a genesis and begins its group (R30).
     pub fn from_genesis(genesis: UnverifiedCommit) -> Result<(Self, Step), CommitError> {
         let body = genesis.claimed();
         let [Operation::Add { role: Role::Owner, manifest }] = body.operations.as_slice() else {
@@ -239,7 +239,7 @@ impl PublicGroup {
         self.roster.advance(step.outcome.roster);
     }
 
-    /// What `operations` by `author` would do, with every rule about operations checked [R32]-[R36].
+    /// What `operations` by `author` would do, with every rule about operations checked (R32)-(R36).
     pub fn outcome(
         &self,
         author: &DeviceId,
@@ -258,7 +258,7 @@ impl PublicGroup {
         draft.finish()
     }
 
-    /// The devices to which a commit's secret goes, in leaf order: those that stay, but the author [R38]. A commit's
+    /// The devices to which a commit's secret goes, in leaf order: those that stay, but the author (R38). A commit's
     /// upload has one delivery for each that the commit does not name unreachable, in this order.
     pub fn recipients<'a>(
         &'a self,
@@ -335,12 +335,12 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// [R35] No account is changed twice in one commit.
+    /// (R35) No account is changed twice in one commit.
     fn touch(&mut self, account: AccountId) -> Result<(), CommitError> {
         if self.touched.insert(account) { Ok(()) } else { Err(CommitError::Operations) }
     }
 
-    /// [R36]
+    /// (R36)
     fn add(&mut self, manifest: &Manifest, role: Role, time: Timestamp) -> Result<(), CommitError> {
         let body = manifest.body();
         if body.time > time.plus(CLOCK_SKEW) || time.since(body.time) > MAX_MANIFEST_AGE + CLOCK_SKEW {
@@ -379,7 +379,7 @@ impl<'a> Draft<'a> {
         Ok(Outcome { roster, added, removed: self.removed })
     }
 
-    /// [R34] An owner remains: one that the commit does not touch, or one that it makes.
+    /// (R34) An owner remains: one that the commit does not touch, or one that it makes.
     fn check_owner(&self) -> Result<(), CommitError> {
         let made = self.changes.values().flatten().any(|leaf| leaf.role == Role::Owner);
         let kept = || {
@@ -411,7 +411,7 @@ fn recipients<'a>(
     roster.devices().filter(move |(index, _)| !removed.contains(index) && Some(*index) != author)
 }
 
-/// [R37] [R38] [R39]
+/// (R37) (R38) (R39)
 fn check_resulting(roster: &Roster, body: &CommitBody, outcome: &Outcome) -> Result<(), CommitError> {
     let genesis = body.epoch == Epoch(0);
     let needs_secret = genesis || body.operations.iter().any(Operation::needs_secret);

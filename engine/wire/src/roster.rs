@@ -8,7 +8,7 @@
 //!     roster hash   H("roster", leaf count: u32 big endian ‖ top node)
 //! ```
 //!
-//! One leaf per device. A removed device leaves a blank, which the next added device takes, lowest first [R21]; what is
+//! One leaf per device. A removed device leaves a blank, which the next added device takes, lowest first (R21); what is
 //! remembered about a device is keyed by the device and `since`, never by the leaf alone. Blank leaves at the end stay
 //! counted: the leaf count never shrinks.
 
@@ -123,7 +123,7 @@ impl RosterStep {
     }
 }
 
-/// Leaves that new devices take: blanks, lowest first, then new ones at the end [R21].
+/// Leaves that new devices take: blanks, lowest first, then new ones at the end (R21).
 pub(crate) struct FreeLeaves {
     blanks: BTreeSet<LeafIndex>,
     end: u32,

@@ -1,7 +1,7 @@
 //! Signatures: Ed25519 over a label and a digest, and the structures that carry one.
 //!
 //! No signature of this protocol covers a message body: it covers the ASCII label of its purpose followed by a 32-byte
-//! digest of its own context [R4], so a signature made for one purpose never serves another. Verification is strict
+//! digest of its own context (R4), so a signature made for one purpose never serves another. Verification is strict
 //! (RFC 8032 with small-order keys and non-canonical points refused).
 
 use crate::byte_newtype::byte_newtype;
@@ -180,7 +180,7 @@ impl<B: SignedBody> UnverifiedSigned<B> {
 mod tests {
     use super::*;
 
-    /// [R4] A signature serves one label and one digest.
+    /// (R4) A signature serves one label and one digest.
     #[test]
     fn label_and_digest_are_covered() {
         let key = SigningKey::from_bytes(&[7; 32]);
