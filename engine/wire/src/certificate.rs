@@ -5,7 +5,7 @@
 //!                            head: bstr 32, signing key: bstr 32, commitment: bstr 32, first link: bool ]
 //! ```
 //!
-//! carried in a [`Signed`](crate::signature::Signed) by the device. `commitment` is to the first seed and chain key.
+//! carried in a [`Signed`] by the device. `commitment` is to the first seed and chain key.
 //! `first link` says that the device's chain of links begins anew with this certificate (its first, or the first after
 //! a restore) instead of running on from the generation before (R65).
 

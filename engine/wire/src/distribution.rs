@@ -4,7 +4,7 @@
 //!     body  version ‖ CBOR [ certificate: bstr, epoch: uint, commitment: bstr 32, ciphertext: bstr ]
 //! ```
 //!
-//! carried in a [`Signed`](crate::signature::Signed) by the device that the certificate names. The ciphertext holds the
+//! carried in a [`Signed`] by the device that the certificate names. The ciphertext holds the
 //! sender key under a content key; `commitment` is to that content key, of which each device gets its own delivery.
 
 use crate::codec::Structure;

@@ -4,7 +4,7 @@
 //!     body  version ‖ CBOR [ device key: bstr 32, time: uint ms, x25519: bstr 32, ml-kem-768: bstr 1184 ]
 //! ```
 //!
-//! carried in a [`Signed`](crate::signature::Signed) by the device. The identity is one signing key; what is encrypted
+//! carried in a [`Signed`] by the device. The identity is one signing key; what is encrypted
 //! to a device goes to these, which it replaces daily while it is online.
 
 use crate::byte_newtype::byte_newtype;
