@@ -25,7 +25,7 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "DIR", env = "CONCLAVE_PROFILE", hide_env_values = true)]
     pub(crate) profile: Option<PathBuf>,
 
-    /// Open the profile with this file instead of a passphrase
+    /// Open the profile with this file instead of a passphrase; `init` makes it if it is not there
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 

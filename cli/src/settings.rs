@@ -2,8 +2,9 @@
 
 use crate::args::Common;
 use crate::failure::Failure;
+use crate::key_file;
 use crate::passphrase;
-use conclave_client::Unlock;
+use conclave_client::{ClientError, Unlock};
 use std::env;
 use std::path::PathBuf;
 
@@ -43,6 +44,10 @@ impl Settings {
     /// that is typed now.
     pub(crate) fn unlock(&self, asking: Asking) -> Result<Unlock, Failure> {
         if let Some(path) = &self.key_file {
+            if asking == Asking::New {
+                key_file::make_if_missing(path)
+                    .map_err(|error| ClientError::KeyFile { path: path.clone(), why: error.to_string() })?;
+            }
             return Ok(Unlock::KeyFile(path.clone()));
         }
         Ok(Unlock::Passphrase(passphrase::obtain(asking)?))
