@@ -26,6 +26,7 @@ pub mod manifest;
 pub mod merkle;
 pub mod message;
 pub mod name;
+mod outcome;
 pub mod prekeys;
 pub mod public_group;
 pub mod reply;

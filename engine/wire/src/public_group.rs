@@ -4,15 +4,14 @@
 //! commit is valid on top of this state and computes a [`Step`]; [`PublicGroup::advance`] makes it. Secrets play no
 //! part: a valid commit advances the roster even where its secret cannot be read (R43).
 
-use crate::authority::{self, AuthorityError};
+use crate::authority::AuthorityError;
 use crate::commit::{Commit, CommitBody, Operation, UnverifiedCommit};
-use crate::ids::{
-    AccountId, CommitHash, DeviceId, DeviceKey, Epoch, GroupId, LeafIndex, RosterHash, Timestamp,
-};
-use crate::limits::{CLOCK_SKEW, MAX_LEAVES, MAX_MANIFEST_AGE, MAX_OPERATIONS};
+use crate::ids::{CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Timestamp};
+use crate::limits::{MAX_LEAVES, MAX_OPERATIONS};
 use crate::manifest::{Manifest, ManifestError};
-use crate::roster::{FreeLeaves, Leaf, LeafChange, Role, Roster, RosterStep};
-use std::collections::{BTreeMap, BTreeSet};
+pub use crate::outcome::Outcome;
+use crate::roster::{Leaf, Role, Roster};
+use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// Why a commit may not follow. Each variant is one numbered rule.
@@ -99,36 +98,6 @@ pub struct Step {
     outcome: Outcome,
 }
 
-/// What operations do to a roster.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    roster: RosterStep,
-    added: Vec<(LeafIndex, Leaf)>,
-    removed: Vec<(LeafIndex, Leaf)>,
-}
-
-impl Outcome {
-    /// Hash of the roster that results.
-    pub fn roster_hash(&self) -> RosterHash {
-        self.roster.hash()
-    }
-
-    /// Devices that come in, in leaf order.
-    pub fn added(&self) -> &[(LeafIndex, Leaf)] {
-        &self.added
-    }
-
-    /// Devices that go, in leaf order.
-    pub fn removed(&self) -> &[(LeafIndex, Leaf)] {
-        &self.removed
-    }
-
-    /// Leaves that change, each once.
-    pub fn leaf_changes(&self) -> &[LeafChange] {
-        self.roster.changes()
-    }
-}
-
 impl Step {
     /// The commit, its signature verified.
     pub fn commit(&self) -> &Commit {
@@ -160,7 +129,7 @@ impl PublicGroup {
         }
         let commit = genesis.verify(author).map_err(|_| CommitError::Signature)?;
         let empty = Roster::default();
-        let outcome = add_manifest(&empty, &manifest, Role::Owner, Epoch(0), commit.body().time)?;
+        let outcome = Outcome::of_genesis(&manifest, commit.body().time)?;
         check_resulting(&empty, commit.body(), &outcome)?;
         let mut group = Self {
             id: GroupId::from(commit.hash()),
@@ -248,14 +217,7 @@ impl PublicGroup {
     ) -> Result<Outcome, CommitError> {
         let (_, author) = self.roster.device(author).ok_or(CommitError::Author)?;
         let epoch = self.epoch.next().ok_or(CommitError::TooLarge)?;
-        if operations.is_empty() || operations.len() > MAX_OPERATIONS {
-            return Err(CommitError::Operations);
-        }
-        let mut draft = Draft::new(&self.roster, epoch);
-        for operation in operations {
-            draft.apply(author, operation, time)?;
-        }
-        draft.finish()
+        Outcome::of_operations(&self.roster, author, operations, epoch, time)
     }
 
     /// The devices to which a commit's secret goes, in leaf order: those that stay, but the author (R38). A commit's
@@ -265,150 +227,8 @@ impl PublicGroup {
         outcome: &'a Outcome,
         author: &'a DeviceId,
     ) -> impl Iterator<Item = (LeafIndex, &'a Leaf)> + 'a {
-        recipients(&self.roster, outcome, author)
+        outcome.recipients(&self.roster, author)
     }
-}
-
-/// A roster with the operations of one commit made one by one.
-struct Draft<'a> {
-    roster: &'a Roster,
-    epoch: Epoch,
-    changes: BTreeMap<LeafIndex, Option<Leaf>>,
-    free: FreeLeaves,
-    touched: BTreeSet<AccountId>,
-    new_devices: BTreeSet<DeviceKey>,
-    added: BTreeSet<LeafIndex>,
-    removed: Vec<(LeafIndex, Leaf)>,
-}
-
-impl<'a> Draft<'a> {
-    fn new(roster: &'a Roster, epoch: Epoch) -> Self {
-        Self {
-            roster,
-            epoch,
-            changes: BTreeMap::new(),
-            free: roster.free_leaves(),
-            touched: BTreeSet::new(),
-            new_devices: BTreeSet::new(),
-            added: BTreeSet::new(),
-            removed: Vec::new(),
-        }
-    }
-
-    fn apply(&mut self, author: &Leaf, operation: &Operation, time: Timestamp) -> Result<(), CommitError> {
-        match operation {
-            Operation::Add { role, manifest } => {
-                authority::may_add(author.role, *role)?;
-                let manifest = Manifest::decode_and_verify(&manifest.0)?;
-                self.touch(manifest.account())?;
-                self.add(&manifest, *role, time)
-            }
-            Operation::Remove { account } => {
-                self.touch(*account)?;
-                if *account == author.account {
-                    return Err(CommitError::SelfRemoval);
-                }
-                let role = self.roster.role(account).ok_or(CommitError::NotMember)?;
-                authority::may_remove(author.role, role)?;
-                for index in self.roster.leaves_of(account) {
-                    if let Some(leaf) = self.roster.leaf(*index) {
-                        self.removed.push((*index, leaf.clone()));
-                    }
-                    self.changes.insert(*index, None);
-                    self.free.release(*index);
-                }
-                Ok(())
-            }
-            Operation::SetRole { account, role } => {
-                self.touch(*account)?;
-                authority::may_set_role(author.role)?;
-                if self.roster.role(account).is_none() {
-                    return Err(CommitError::NotMember);
-                }
-                for index in self.roster.leaves_of(account) {
-                    if let Some(leaf) = self.roster.leaf(*index) {
-                        self.changes.insert(*index, Some(Leaf { role: *role, ..leaf.clone() }));
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// (R35) No account is changed twice in one commit.
-    fn touch(&mut self, account: AccountId) -> Result<(), CommitError> {
-        if self.touched.insert(account) { Ok(()) } else { Err(CommitError::Operations) }
-    }
-
-    /// (R36)
-    fn add(&mut self, manifest: &Manifest, role: Role, time: Timestamp) -> Result<(), CommitError> {
-        let body = manifest.body();
-        if body.time > time.plus(CLOCK_SKEW) || time.since(body.time) > MAX_MANIFEST_AGE + CLOCK_SKEW {
-            return Err(CommitError::ManifestAge);
-        }
-        if !self.roster.leaves_of(&body.account).is_empty() {
-            return Err(CommitError::AlreadyMember);
-        }
-        for device in &body.devices {
-            // A device that another account of the group claims is refused, even if that account leaves just now.
-            if self.roster.index_of(&device.id()).is_some() || !self.new_devices.insert(*device) {
-                return Err(CommitError::AlreadyMember);
-            }
-            let index = self.free.take().ok_or(CommitError::TooLarge)?;
-            let leaf = Leaf {
-                account: body.account,
-                role,
-                pinned: None,
-                manifest: manifest.hash(),
-                manifest_version: body.version,
-                device: *device,
-                since: self.epoch,
-            };
-            self.changes.insert(index, Some(leaf));
-            self.added.insert(index);
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<Outcome, CommitError> {
-        self.check_owner()?;
-        self.removed.sort_by_key(|(index, _)| *index);
-        let added =
-            self.added.iter().filter_map(|index| Some((*index, self.changes.get(index)?.clone()?))).collect();
-        let roster = self.roster.step(self.changes.into_iter().collect());
-        Ok(Outcome { roster, added, removed: self.removed })
-    }
-
-    /// (R34) An owner remains: one that the commit does not touch, or one that it makes.
-    fn check_owner(&self) -> Result<(), CommitError> {
-        let made = self.changes.values().flatten().any(|leaf| leaf.role == Role::Owner);
-        let kept = || {
-            self.roster.devices().any(|(i, leaf)| leaf.role == Role::Owner && !self.changes.contains_key(&i))
-        };
-        if made || kept() { Ok(()) } else { Err(CommitError::LastOwner) }
-    }
-}
-
-fn add_manifest(
-    roster: &Roster,
-    manifest: &Manifest,
-    role: Role,
-    epoch: Epoch,
-    time: Timestamp,
-) -> Result<Outcome, CommitError> {
-    let mut draft = Draft::new(roster, epoch);
-    draft.add(manifest, role, time)?;
-    draft.finish()
-}
-
-fn recipients<'a>(
-    roster: &'a Roster,
-    outcome: &'a Outcome,
-    author: &'a DeviceId,
-) -> impl Iterator<Item = (LeafIndex, &'a Leaf)> + 'a {
-    let removed: BTreeSet<LeafIndex> = outcome.removed.iter().map(|(index, _)| *index).collect();
-    let author = roster.index_of(author);
-    roster.devices().filter(move |(index, _)| !removed.contains(index) && Some(*index) != author)
 }
 
 /// (R37) (R38) (R39)
@@ -419,10 +239,11 @@ fn check_resulting(roster: &Roster, body: &CommitBody, outcome: &Outcome) -> Res
         return Err(CommitError::Secret);
     }
     if !body.unreachable.is_empty() {
-        let reachable: BTreeSet<DeviceId> = recipients(roster, outcome, &body.author)
+        let reachable: BTreeSet<DeviceId> = outcome
+            .recipients(roster, &body.author)
             .filter(|_| needs_secret)
             .map(|(_, leaf)| leaf)
-            .chain(outcome.added.iter().map(|(_, leaf)| leaf))
+            .chain(outcome.added().iter().map(|(_, leaf)| leaf))
             .map(|leaf| leaf.device.id())
             .filter(|device| *device != body.author)
             .collect();
