@@ -10,6 +10,7 @@ mod open;
 mod receive;
 mod receive_commit;
 mod receive_distribution;
+mod records;
 mod seal;
 mod sender_key;
 mod stage;

@@ -12,23 +12,22 @@
 
 use super::epoch::SeedAndChain;
 use super::message_id::MessageId;
+use super::records::{
+    ChainRecord, ChainRecordRef, CursorRecord, HeadRecord, OwnKeyRecord, OwnStagedRecord, OwnStateRecord,
+    SecretsRecord, SenderRecord, StagedRecord, UnconfirmedRecord,
+};
 use super::sender_key::{OwnKey, OwnSender, PeerKey, PeerSender, Unconfirmed};
 use super::state::{Group, Me, Staged};
-use crate::ratchet::{Chain, ReceivingChain};
 use crate::record::{Changes, LoadError, Records, Scope};
 use crate::secret::Secret;
 use conclave_wire::certificate::UnverifiedCertificate;
-use conclave_wire::codec::{self, Structure};
-use conclave_wire::ids::{
-    AccountId, CommitHash, DeviceId, Epoch, Generation, GroupId, LeafIndex, Opaque, Seq, Timestamp,
-};
-use conclave_wire::limits::MAX_FRAME;
+use conclave_wire::codec;
+use conclave_wire::ids::{DeviceId, GroupId, LeafIndex, Opaque};
 use conclave_wire::message::Link;
 use conclave_wire::public_group::{Outcome, PublicGroup};
 use conclave_wire::roster::{Leaf, Roster};
 use ed25519_dalek::SigningKey;
 use minicbor::bytes::ByteArray;
-use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 
 const CURSOR: &[u8] = b"cursor";
@@ -39,140 +38,6 @@ const OWN_STAGED: &[u8] = b"own/staged";
 const OWN_STATE: &[u8] = b"own/state";
 const SENDER: &[u8] = b"sender/";
 const CHAIN: &[u8] = b"chain/";
-
-/// Declares that a type is a record, bounded like everything that is decoded.
-macro_rules! record {
-    ($type:ty, $name:literal) => {
-        impl Structure for $type {
-            const NAME: &'static str = $name;
-            const MAX_BYTES: usize = MAX_FRAME;
-        }
-    };
-}
-
-#[derive(Encode, Decode)]
-struct CursorRecord {
-    #[n(0)]
-    cursor: Seq,
-    #[n(1)]
-    last_distribution: Seq,
-}
-record!(CursorRecord, "group cursor record");
-
-#[derive(Encode, Decode)]
-struct HeadRecord {
-    #[n(0)]
-    account: AccountId,
-    #[n(1)]
-    device: DeviceId,
-    #[n(2)]
-    epoch: Epoch,
-    #[n(3)]
-    head: CommitHash,
-    #[n(4)]
-    head_time: Timestamp,
-    #[n(5)]
-    leaves: u32,
-    #[n(6)]
-    init: Option<Secret<32>>,
-    #[n(7)]
-    staged: Option<StagedRecord>,
-    #[n(8)]
-    removed: bool,
-}
-record!(HeadRecord, "group head record");
-
-#[derive(Encode, Decode)]
-struct StagedRecord {
-    #[n(0)]
-    secret: Option<Secret<32>>,
-    #[n(1)]
-    hash: CommitHash,
-}
-
-#[derive(Encode, Decode)]
-struct OwnKeyRecord {
-    #[n(0)]
-    certificate: Opaque,
-    #[n(1)]
-    signing: Secret<32>,
-}
-record!(OwnKeyRecord, "own sender key record");
-
-#[derive(Encode, Decode)]
-struct OwnStagedRecord {
-    #[n(0)]
-    key: OwnKeyRecord,
-    #[n(1)]
-    secrets: SecretsRecord,
-    #[n(2)]
-    #[cbor(with = "minicbor::bytes")]
-    digest: [u8; 32],
-}
-record!(OwnStagedRecord, "staged sender key record");
-
-#[derive(Encode, Decode)]
-struct SecretsRecord {
-    #[n(0)]
-    seed: Secret<32>,
-    #[n(1)]
-    chain: Chain,
-}
-
-#[derive(Encode, Decode)]
-struct OwnStateRecord {
-    #[n(0)]
-    secrets: Option<SecretsRecord>,
-    #[n(1)]
-    link: Option<ByteArray<16>>,
-    #[n(2)]
-    confirmed_link: Option<ByteArray<16>>,
-    #[n(3)]
-    sealed: u32,
-    #[n(4)]
-    next_generation: Generation,
-    #[n(5)]
-    unconfirmed: Vec<UnconfirmedRecord>,
-    #[n(6)]
-    confirmed: Vec<ByteArray<16>>,
-}
-record!(OwnStateRecord, "own sender state record");
-
-#[derive(Encode, Decode)]
-struct UnconfirmedRecord {
-    #[n(0)]
-    tag: ByteArray<16>,
-    #[n(1)]
-    id: ByteArray<16>,
-    #[n(2)]
-    link: ByteArray<16>,
-}
-
-#[derive(Encode, Decode)]
-struct SenderRecord {
-    #[n(0)]
-    since: Epoch,
-    #[n(1)]
-    certificate: Option<Opaque>,
-    #[n(2)]
-    generation: Generation,
-}
-record!(SenderRecord, "sender record");
-
-/// The two halves of a sender that messages and commits move.
-#[derive(Encode, Decode)]
-struct ChainRecord {
-    #[n(0)]
-    link: Option<ByteArray<16>>,
-    #[n(1)]
-    seed: Option<Secret<32>>,
-    #[n(2)]
-    chain: Option<ReceivingChain>,
-    /// Closes the array: the optional fields before it are always written out.
-    #[n(3)]
-    generation: Generation,
-}
-record!(ChainRecord, "sender chain record");
 
 impl Group {
     fn scope(&self) -> Scope {
@@ -422,24 +287,6 @@ fn put_chain(scope: Scope, device: &DeviceId, sender: &PeerSender, changes: &mut
     // Encoded from references, so that a chain is not copied for each message that is read.
     let record = ChainRecordRef(sender);
     changes.put_encoded(scope, [CHAIN, device.as_bytes()].concat(), &record);
-}
-
-/// Encodes as [`ChainRecord`] does.
-struct ChainRecordRef<'a>(&'a PeerSender);
-
-impl<C> Encode<C> for ChainRecordRef<'_> {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut minicbor::Encoder<W>,
-        ctx: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        let sender = self.0;
-        e.array(4)?;
-        e.encode_with(sender.link.map(ByteArray::from), ctx)?;
-        e.encode_with(sender.key.as_ref().map(|key| &key.seed), ctx)?;
-        e.encode_with(sender.key.as_ref().map(|key| &key.chain), ctx)?;
-        e.encode_with(sender.generation, ctx)?.ok()
-    }
 }
 
 fn secrets_record(secrets: &SeedAndChain) -> SecretsRecord {

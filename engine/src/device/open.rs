@@ -1,0 +1,112 @@
+//! From other devices to this one: opening what was delivered, and consuming it once everything has been checked.
+
+use super::state::{Device, put_seen};
+use crate::envelope::{Delivery, EnvelopeContext, InitialOpening, OpenError, Opening, wrap_pad};
+use crate::kdf;
+use crate::pairwise::{ChainId, OpenedChain};
+use crate::ratchet::Advance;
+use crate::record::Changes;
+use crate::secret::Secret;
+use conclave_wire::ids::{Commitment, DeviceId, MessageIndex, PrekeysHash, Timestamp};
+
+/// What opening a delivery will consume, once everything else about the entry has been checked.
+pub(crate) enum Opened {
+    Step { sender: DeviceId, chain: ChainId, advance: Advance },
+    Initial { sender: DeviceId, chain: OpenedChain, transcript: [u8; 32], prekeys: PrekeysHash },
+}
+
+impl Device {
+    /// Opens a delivered secret and checks it against its commitment; changes nothing.
+    pub(crate) fn open_secret(
+        &self,
+        delivery: Option<&[u8]>,
+        sender: &DeviceId,
+        context: EnvelopeContext,
+        commitment: &Commitment,
+    ) -> Result<(Secret<32>, Opened), OpenError> {
+        let (secret, opened) = match Delivery::decode(delivery.ok_or(OpenError::Missing)?)? {
+            Delivery::Wrap(wrap) => {
+                let advance = self.peek(sender, &wrap.chain, wrap.index)?;
+                let me = self.id();
+                let secret = wrap_pad(advance.key(), &context, sender, &me, commitment, &wrap.masked);
+                (secret, Opened::Step { sender: *sender, chain: wrap.chain, advance })
+            }
+            other => {
+                let (payload, opened) = self.open(other, sender, context)?;
+                let bytes = payload.as_slice().try_into().map_err(|_| OpenError::Commitment)?;
+                (Secret::from_bytes(bytes), opened)
+            }
+        };
+        let expected = context.purpose.commitment().map(|context| kdf::commit(context, &[secret.as_bytes()]));
+        if expected != Some(*commitment) {
+            return Err(OpenError::Commitment);
+        }
+        Ok((secret, opened))
+    }
+
+    /// Opens an envelope of any payload; changes nothing.
+    pub(crate) fn open_payload(
+        &self,
+        delivery: Option<&[u8]>,
+        sender: &DeviceId,
+        context: EnvelopeContext,
+    ) -> Result<(Opening, Opened), OpenError> {
+        self.open(Delivery::decode(delivery.ok_or(OpenError::Missing)?)?, sender, context)
+    }
+
+    fn open(
+        &self,
+        delivery: Delivery,
+        sender: &DeviceId,
+        context: EnvelopeContext,
+    ) -> Result<(Opening, Opened), OpenError> {
+        match delivery {
+            Delivery::Wrap(_) => Err(OpenError::NotAuthentic),
+            Delivery::Continued(envelope) => {
+                let advance = self.peek(sender, &envelope.chain, envelope.index)?;
+                let payload = envelope
+                    .open(advance.key(), &context, sender, &self.id())
+                    .map_err(|_| OpenError::NotAuthentic)?;
+                Ok((payload, Opened::Step { sender: *sender, chain: envelope.chain, advance }))
+            }
+            Delivery::Initial(envelope) => {
+                let prekeys = self
+                    .prekeys
+                    .iter()
+                    .find(|prekeys| prekeys.public().hash() == envelope.prekeys)
+                    .ok_or(OpenError::Prekeys)?;
+                let InitialOpening { sender: by, context: found, payload, chain, transcript, prekeys } =
+                    envelope.open((self.account(), self.id()), prekeys)?;
+                if by != *sender || found != context {
+                    return Err(OpenError::Context);
+                }
+                if self.seen.contains_key(&transcript) {
+                    return Err(OpenError::Replayed);
+                }
+                Ok((payload, Opened::Initial { sender: by, chain, transcript, prekeys }))
+            }
+        }
+    }
+
+    fn peek(&self, sender: &DeviceId, chain: &ChainId, index: MessageIndex) -> Result<Advance, OpenError> {
+        self.peers.get(sender).and_then(|peer| peer.peek(chain, index)).ok_or(OpenError::Chain)
+    }
+
+    /// Consumes what a delivery was opened with.
+    pub(crate) fn accept(&mut self, opened: Opened, now: Timestamp, changes: &mut Changes) {
+        match opened {
+            Opened::Step { sender, chain, advance } => {
+                if let Some(peer) = self.peers.get_mut(&sender) {
+                    peer.apply(&chain, advance, now);
+                }
+                self.put_peer(&sender, changes);
+            }
+            Opened::Initial { sender, chain, transcript, prekeys } => {
+                self.peers.entry(sender).or_default().open_incoming(chain);
+                self.put_peer(&sender, changes);
+                self.seen.insert(transcript, prekeys);
+                put_seen(changes, &transcript, prekeys);
+            }
+        }
+    }
+}

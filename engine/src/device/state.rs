@@ -1,0 +1,205 @@
+//! This device: its identity, its prekeys, and its pairwise chains with every other device.
+
+use crate::identity::{Identity, IdentityRecord};
+use crate::limits::{PREKEYS_LIFETIME, PREKEYS_OVERLAP};
+use crate::pairwise::Peer;
+use crate::prekeys::{PrekeysRecord, PrivatePrekeys};
+use crate::record::{Changes, LoadError, Records, Scope};
+use conclave_wire::codec::{self, Structure};
+use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, PrekeysHash, Timestamp};
+use conclave_wire::limits::MAX_MANIFEST_AGE;
+use conclave_wire::login::{Login, Nonce};
+use conclave_wire::manifest::{Manifest, ManifestError};
+use conclave_wire::prekeys::Prekeys;
+use ed25519_dalek::SigningKey;
+use minicbor::{Decode, Encode};
+use rand_core::CryptoRng;
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+const IDENTITY: &[u8] = b"identity";
+const PREKEYS: &[u8] = b"prekeys/";
+const PEER: &[u8] = b"peer/";
+const SEEN: &[u8] = b"seen/";
+
+/// Why a device cannot be made or its manifest be signed again.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The manifest cannot be signed.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+/// This device. One per profile; every group borrows it for what goes to one other device.
+pub struct Device {
+    pub(super) identity: Identity,
+    /// Newest last. The last one is what others are given.
+    pub(super) prekeys: Vec<PrivatePrekeys>,
+    pub(super) peers: BTreeMap<DeviceId, Peer>,
+    /// Transcripts of initial envelopes that were opened, kept until the private halves that opened them are gone: a
+    /// recipient contributes nothing fresh, so a replay would open again (R54).
+    pub(super) seen: BTreeMap<[u8; 32], PrekeysHash>,
+}
+
+impl Device {
+    /// A new account with its first device.
+    pub fn create(now: Timestamp, rng: &mut impl CryptoRng) -> Result<(Self, Changes), DeviceError> {
+        let identity = Identity::create(now, rng)?;
+        let prekeys = PrivatePrekeys::generate(identity.device_key(), now, rng);
+        let mut changes = Changes::default();
+        changes.put(Scope::Device, IDENTITY.to_vec(), &identity.record());
+        put_prekeys(&mut changes, &prekeys);
+        let device = Self { identity, prekeys: vec![prekeys], peers: BTreeMap::new(), seen: BTreeMap::new() };
+        Ok((device, changes))
+    }
+
+    /// Loads the device from all records of [`Scope::Device`].
+    pub fn load(records: Records) -> Result<Self, LoadError> {
+        let (mut identity, mut prekeys) = (None, Vec::new());
+        let (mut peers, mut seen) = (BTreeMap::new(), BTreeMap::new());
+        for (name, value) in records {
+            let bytes = value.as_bytes();
+            if name == IDENTITY {
+                identity = Some(Identity::from_record(&codec::decode::<IdentityRecord>(bytes)?)?);
+            } else if name.starts_with(PREKEYS) {
+                let record: PrekeysRecord = codec::decode(bytes)?;
+                prekeys.push(PrivatePrekeys::from_record(record).map_err(|_| LoadError::Damaged("prekeys"))?);
+            } else if let Some(device) = name.strip_prefix(PEER) {
+                let device = device.try_into().map_err(|_| LoadError::Damaged("pairwise chains"))?;
+                peers.insert(DeviceId::from_bytes(device), codec::decode(bytes)?);
+            } else if let Some(transcript) = name.strip_prefix(SEEN) {
+                let transcript = transcript.try_into().map_err(|_| LoadError::Damaged("envelope list"))?;
+                seen.insert(transcript, codec::decode::<SeenRecord>(bytes)?.0);
+            } else {
+                return Err(LoadError::Unknown);
+            }
+        }
+        prekeys.sort_by_key(|prekeys| prekeys.public().body().time);
+        let identity = identity.ok_or(LoadError::Missing("identity"))?;
+        if prekeys.is_empty() {
+            return Err(LoadError::Missing("prekeys"));
+        }
+        Ok(Self { identity, prekeys, peers, seen })
+    }
+
+    /// The account that this device belongs to.
+    pub fn account(&self) -> AccountId {
+        self.identity.account()
+    }
+
+    /// This device's id.
+    pub fn id(&self) -> DeviceId {
+        self.identity.device_id()
+    }
+
+    /// This device's public key.
+    pub fn key(&self) -> DeviceKey {
+        DeviceKey::from_bytes(self.signing_key().verifying_key().to_bytes())
+    }
+
+    /// The account's manifest, to publish.
+    pub fn manifest(&self) -> &Manifest {
+        self.identity.manifest()
+    }
+
+    /// Whether the manifest is half as old as it may become.
+    pub fn manifest_due(&self, now: Timestamp) -> bool {
+        now.since(self.manifest().body().time) > MAX_MANIFEST_AGE / 2
+    }
+
+    /// Signs the manifest again; publish it afterwards.
+    pub fn renew_manifest(&mut self, now: Timestamp) -> Result<Changes, DeviceError> {
+        self.identity.renew_manifest(now)?;
+        let mut changes = Changes::default();
+        changes.put(Scope::Device, IDENTITY.to_vec(), &self.identity.record());
+        Ok(changes)
+    }
+
+    /// The newest prekeys, to publish.
+    pub fn prekeys(&self) -> Option<&Prekeys> {
+        self.prekeys.last().map(PrivatePrekeys::public)
+    }
+
+    /// Whether the newest prekeys should be replaced.
+    pub fn prekeys_due(&self, now: Timestamp) -> bool {
+        self.prekeys().is_none_or(|prekeys| now.since(prekeys.body().time) >= PREKEYS_LIFETIME)
+    }
+
+    /// Makes new prekeys; publish them afterwards, and say so with [`prekeys_published`](Self::prekeys_published).
+    pub fn replace_prekeys(&mut self, now: Timestamp, rng: &mut impl CryptoRng) -> Changes {
+        let prekeys = PrivatePrekeys::generate(self.signing_key(), now, rng);
+        let mut changes = Changes::default();
+        put_prekeys(&mut changes, &prekeys);
+        self.prekeys.push(prekeys);
+        changes
+    }
+
+    /// Notes that the server has the newest prekeys: the private halves of older ones have 48 hours left.
+    pub fn prekeys_published(&mut self, now: Timestamp) -> Changes {
+        let mut changes = Changes::default();
+        if let Some((_, older)) = self.prekeys.split_last_mut() {
+            for prekeys in older.iter_mut().filter(|prekeys| prekeys.superseded.is_none()) {
+                prekeys.superseded = Some(now);
+                put_prekeys(&mut changes, prekeys);
+            }
+        }
+        changes
+    }
+
+    /// Erases private halves that were superseded 48 hours ago. Call it only when every group's log is processed up to
+    /// its head: what an older envelope carried cannot be opened afterwards, by us or by a thief.
+    pub fn retire_prekeys(&mut self, now: Timestamp) -> Changes {
+        let mut changes = Changes::default();
+        let expired = |prekeys: &PrivatePrekeys| {
+            prekeys.superseded.is_some_and(|since| now.since(since) >= PREKEYS_OVERLAP)
+        };
+        for gone in self.prekeys.extract_if(.., |prekeys| expired(prekeys)) {
+            let hash = gone.public().hash();
+            changes.delete(Scope::Device, name(PREKEYS, hash.as_bytes()));
+            for (transcript, _) in self.seen.extract_if(.., |_, prekeys| *prekeys == hash) {
+                changes.delete(Scope::Device, name(SEEN, &transcript));
+            }
+        }
+        changes
+    }
+
+    /// Answers a server's challenge; `server` is the authority of the address that was dialled.
+    pub fn login(&self, server: &str, nonce: &Nonce) -> Login {
+        Login::sign(self.account(), self.signing_key(), server, nonce)
+    }
+
+    pub(crate) fn signing_key(&self) -> &SigningKey {
+        self.identity.device_key()
+    }
+
+    /// Writes the chains to and from a device.
+    pub(super) fn put_peer(&self, device: &DeviceId, changes: &mut Changes) {
+        if let Some(peer) = self.peers.get(device) {
+            changes.put(Scope::Device, name(PEER, device.as_bytes()), peer);
+        }
+    }
+}
+
+#[derive(Encode, Decode)]
+#[cbor(transparent)]
+struct SeenRecord(#[n(0)] PrekeysHash);
+
+impl Structure for SeenRecord {
+    const NAME: &'static str = "opened envelope record";
+    const MAX_BYTES: usize = 64;
+}
+
+/// Notes that an initial envelope was opened.
+pub(super) fn put_seen(changes: &mut Changes, transcript: &[u8; 32], prekeys: PrekeysHash) {
+    changes.put(Scope::Device, name(SEEN, transcript), &SeenRecord(prekeys));
+}
+
+fn put_prekeys(changes: &mut Changes, prekeys: &PrivatePrekeys) {
+    let hash = prekeys.public().hash();
+    changes.put(Scope::Device, name(PREKEYS, hash.as_bytes()), &prekeys.record());
+}
+
+fn name(prefix: &[u8], rest: &[u8]) -> Vec<u8> {
+    [prefix, rest].concat()
+}

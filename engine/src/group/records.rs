@@ -1,0 +1,162 @@
+//! The shapes of a group's records. Live types do not serialise: these do.
+
+use super::sender_key::PeerSender;
+use crate::ratchet::{Chain, ReceivingChain};
+use crate::secret::Secret;
+use conclave_wire::codec::Structure;
+use conclave_wire::ids::{AccountId, CommitHash, DeviceId, Epoch, Generation, Opaque, Seq, Timestamp};
+use conclave_wire::limits::MAX_FRAME;
+use minicbor::bytes::ByteArray;
+use minicbor::{Decode, Encode};
+
+/// Declares that a type is a record, bounded like everything that is decoded.
+macro_rules! record {
+    ($type:ty, $name:literal) => {
+        impl Structure for $type {
+            const NAME: &'static str = $name;
+            const MAX_BYTES: usize = MAX_FRAME;
+        }
+    };
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct CursorRecord {
+    #[n(0)]
+    pub(super) cursor: Seq,
+    #[n(1)]
+    pub(super) last_distribution: Seq,
+}
+record!(CursorRecord, "group cursor record");
+
+#[derive(Encode, Decode)]
+pub(super) struct HeadRecord {
+    #[n(0)]
+    pub(super) account: AccountId,
+    #[n(1)]
+    pub(super) device: DeviceId,
+    #[n(2)]
+    pub(super) epoch: Epoch,
+    #[n(3)]
+    pub(super) head: CommitHash,
+    #[n(4)]
+    pub(super) head_time: Timestamp,
+    #[n(5)]
+    pub(super) leaves: u32,
+    #[n(6)]
+    pub(super) init: Option<Secret<32>>,
+    #[n(7)]
+    pub(super) staged: Option<StagedRecord>,
+    #[n(8)]
+    pub(super) removed: bool,
+}
+record!(HeadRecord, "group head record");
+
+#[derive(Encode, Decode)]
+pub(super) struct StagedRecord {
+    #[n(0)]
+    pub(super) secret: Option<Secret<32>>,
+    #[n(1)]
+    pub(super) hash: CommitHash,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct OwnKeyRecord {
+    #[n(0)]
+    pub(super) certificate: Opaque,
+    #[n(1)]
+    pub(super) signing: Secret<32>,
+}
+record!(OwnKeyRecord, "own sender key record");
+
+#[derive(Encode, Decode)]
+pub(super) struct OwnStagedRecord {
+    #[n(0)]
+    pub(super) key: OwnKeyRecord,
+    #[n(1)]
+    pub(super) secrets: SecretsRecord,
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub(super) digest: [u8; 32],
+}
+record!(OwnStagedRecord, "staged sender key record");
+
+#[derive(Encode, Decode)]
+pub(super) struct SecretsRecord {
+    #[n(0)]
+    pub(super) seed: Secret<32>,
+    #[n(1)]
+    pub(super) chain: Chain,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct OwnStateRecord {
+    #[n(0)]
+    pub(super) secrets: Option<SecretsRecord>,
+    #[n(1)]
+    pub(super) link: Option<ByteArray<16>>,
+    #[n(2)]
+    pub(super) confirmed_link: Option<ByteArray<16>>,
+    #[n(3)]
+    pub(super) sealed: u32,
+    #[n(4)]
+    pub(super) next_generation: Generation,
+    #[n(5)]
+    pub(super) unconfirmed: Vec<UnconfirmedRecord>,
+    #[n(6)]
+    pub(super) confirmed: Vec<ByteArray<16>>,
+}
+record!(OwnStateRecord, "own sender state record");
+
+#[derive(Encode, Decode)]
+pub(super) struct UnconfirmedRecord {
+    #[n(0)]
+    pub(super) tag: ByteArray<16>,
+    #[n(1)]
+    pub(super) id: ByteArray<16>,
+    #[n(2)]
+    pub(super) link: ByteArray<16>,
+}
+
+#[derive(Encode, Decode)]
+pub(super) struct SenderRecord {
+    #[n(0)]
+    pub(super) since: Epoch,
+    #[n(1)]
+    pub(super) certificate: Option<Opaque>,
+    #[n(2)]
+    pub(super) generation: Generation,
+}
+record!(SenderRecord, "sender record");
+
+/// The two halves of a sender that messages and commits move.
+#[derive(Encode, Decode)]
+pub(super) struct ChainRecord {
+    #[n(0)]
+    pub(super) link: Option<ByteArray<16>>,
+    #[n(1)]
+    pub(super) seed: Option<Secret<32>>,
+    #[n(2)]
+    pub(super) chain: Option<ReceivingChain>,
+    /// Closes the array: the optional fields before it are always written out.
+    #[n(3)]
+    pub(super) generation: Generation,
+}
+record!(ChainRecord, "sender chain record");
+
+/// Encodes as [`ChainRecord`] does.
+pub(super) struct ChainRecordRef<'a>(pub(super) &'a PeerSender);
+
+impl<C> Encode<C> for ChainRecordRef<'_> {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        let sender = self.0;
+        e.array(4)?;
+        e.encode_with(sender.link.map(ByteArray::from), ctx)?;
+        e.encode_with(sender.key.as_ref().map(|key| &key.seed), ctx)?;
+        e.encode_with(sender.key.as_ref().map(|key| &key.chain), ctx)?;
+        e.encode_with(sender.generation, ctx)?.ok()
+    }
+}
