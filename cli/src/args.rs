@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Group messaging, encrypted end to end: the server stores what it cannot read.
 #[derive(Debug, Parser)]
-#[command(name = "conclave", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "conclave", version, max_term_width = 80, after_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -20,12 +20,13 @@ Exit codes and JSON shapes are in docs/cli.md.";
 
 /// What every command takes.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "For every command")]
 pub(crate) struct Common {
-    /// Directory of the profile: identity, groups, messages [default: conclave in the XDG data directory]
+    /// Where the profile is [default: conclave in the XDG data directory]
     #[arg(long, global = true, value_name = "DIR", env = "CONCLAVE_PROFILE", hide_env_values = true)]
     pub(crate) profile: Option<PathBuf>,
 
-    /// Open the profile with this file instead of a passphrase; `init` makes it if it is not there
+    /// Key file instead of a passphrase; made by init where there is none
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 
@@ -64,12 +65,12 @@ pub(crate) enum Command {
         #[arg(long)]
         follow: bool,
     },
-    /// Show the messages of a group that this profile has read or sent, in the order of its log
+    /// Show the messages of a group that this profile has, in log order
     Log {
         /// The group's label, or at least 8 digits of its id
         group: String,
     },
-    /// Show on this machine, with a server and five people, what holds and that it holds
+    /// Show with a server and five people on this machine that it all holds
     Demo,
 }
 

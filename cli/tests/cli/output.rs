@@ -1,0 +1,110 @@
+//! What is printed: safe to look at, one object a line, and quiet when nobody reads.
+
+use crate::support::{Town, interrupt};
+use serde_json::Value;
+use snapbox::str;
+use std::io::{BufRead as _, BufReader, Read as _};
+
+#[test]
+fn people_see_this() {
+    let town = Town::new();
+    town.init("alice").success().stderr_eq("").stdout_eq(str![[""]]);
+    town.init("bob").success();
+    town.conclave("alice").arg("whoami").assert().success().stdout_eq(str![[""]]);
+    town.conclave("alice").args(["group", "list"]).assert().success().stdout_eq(str![[""]]);
+    town.conclave("alice").args(["group", "create", "team", "bob"]).assert().success().stdout_eq(str![[""]]);
+    town.conclave("alice").args(["group", "list"]).assert().success().stdout_eq(str![[""]]);
+    town.conclave("alice").args(["group", "show", "team"]).assert().success().stdout_eq(str![[""]]);
+    town.conclave("alice").args(["send", "team", "Hello, Bob"]).assert().success().stdout_eq(str![[""]]);
+    let two_lines = town.conclave("bob").args(["send", "team", "-"]).stdin("one\ntwo\n");
+    two_lines.assert().success().stdout_eq(str![[""]]);
+    town.conclave("bob").arg("listen").assert().success().stderr_eq("").stdout_eq(str![[""]]);
+    town.conclave("bob").arg("listen").assert().success().stderr_eq("").stdout_eq("");
+    town.conclave("alice").args(["log", "team"]).assert().success().stderr_eq("").stdout_eq(str![[""]]);
+}
+
+#[test]
+fn programs_see_this() {
+    let town = Town::with(&["alice", "bob"]);
+    let run = |name: &str, args: &[&str]| town.conclave(name).arg("--json").args(args).assert().success();
+    run("alice", &["whoami"]).stdout_eq(str![[""]]);
+    run("alice", &["group", "create", "team", "bob"]).stdout_eq(str![[""]]);
+    run("alice", &["send", "team", "Hello, Bob"]).stdout_eq(str![[""]]);
+    run("alice", &["group", "show", "team"]).stdout_eq(str![[""]]);
+    run("bob", &["listen"]).stdout_eq(str![[""]]);
+    run("bob", &["log", "team"]).stdout_eq(str![[""]]);
+}
+
+#[test]
+fn what_others_write_cannot_act_on_a_terminal() {
+    let town = Town::with(&["alice", "bob"]);
+    town.json("alice", &["group", "create", "te\u{202e}am", "bob"]);
+    let evil = "a\u{1b}[2J\u{9b}31m b\u{7}\u{202e}\u{2066}\r\n#9  2000-01-01 00:00:00  carol: no\u{0}";
+    town.conclave("alice").args(["send", "te\u{202e}am", "-"]).stdin(evil).assert().success();
+    for args in
+        [&["listen"][..], &["log", "te\u{202e}am"], &["group", "list"], &["group", "show", "te\u{202e}am"]]
+    {
+        for json in [false, true] {
+            let flags: &[&str] = if json { &["--json"] } else { &[] };
+            let output = town.conclave("bob").args(flags).args(args).assert().success();
+            let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+            let acts = |c: char| {
+                (c.is_control() && c != '\n') || ('\u{2028}'..='\u{202e}').contains(&c) || c == '\u{2066}'
+            };
+            assert!(!text.contains(acts), "{text:?}");
+            assert!(!text.lines().any(|line| line.starts_with("#9")), "{text}");
+        }
+    }
+    // The text itself is whole.
+    assert_eq!(town.json("bob", &["log", "te\u{202e}am"])[0]["text"], evil);
+}
+
+#[test]
+fn following_shows_each_message_as_it_comes() {
+    let town = Town::with(&["alice", "bob"]);
+    town.json("alice", &["group", "create", "team", "bob"]);
+    let mut child = town.spawn("bob", &["--json", "listen", "--follow"]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(next()["kind"], "joined");
+    for text in ["one", "two", "three"] {
+        let sent = &town.json("alice", &["send", "team", text])[0];
+        let heard = next();
+        assert_eq!((&heard["kind"], &heard["text"]), (&"message".into(), &text.into()));
+        assert_eq!(
+            (&heard["sender"], &heard["group"], &heard["seq"]),
+            (&"alice".into(), &"team".into(), &sent["seq"])
+        );
+        assert!(heard["time"].as_str().unwrap().ends_with('Z'));
+    }
+    interrupt(&child);
+    assert!(child.wait().unwrap().success(), "Ctrl-C ends it in order");
+    // What was shown is not shown again.
+    assert!(town.json("bob", &["listen"]).is_empty());
+}
+
+#[test]
+fn nobody_reads_on() {
+    let town = Town::with(&["alice"]);
+    town.json("alice", &["group", "create", "team"]);
+    for _ in 0..3 {
+        town.conclave("alice").args(["send", "team", "-"]).stdin(vec![b'x'; 60_000]).assert().success();
+    }
+    let mut child = town.spawn("alice", &["log", "team"]);
+    drop(child.stdout.take());
+    let status = child.wait().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((status.code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn no_colour_in_a_pipe_and_none_where_it_is_unwanted() {
+    let town = Town::new();
+    let plain = town.conclave("alice").arg("whoami").assert().code(7);
+    assert!(!plain.get_output().stderr.contains(&0x1b));
+    let forced = town.conclave("alice").env("CLICOLOR_FORCE", "1").arg("whoami").assert().code(7);
+    assert!(forced.get_output().stderr.contains(&0x1b));
+    let unwanted = town.conclave("alice").env("NO_COLOR", "1").arg("whoami").assert().code(7);
+    assert!(!unwanted.get_output().stderr.contains(&0x1b));
+}
