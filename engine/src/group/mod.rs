@@ -18,6 +18,9 @@ mod state;
 mod storage;
 mod welcome;
 
+#[cfg(test)]
+mod vectors;
+
 pub use create::{CreateError, NewGroup};
 pub use distribute::{DistributeError, Distributed, DistributionUpload};
 pub use event::{Continuity, Event, GroupMessage, GroupState, Received, Sender};
