@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from codec import FRAME
+from codec import Malformed
 from crypto import (H, KDF, Refused, ZEROS, agree, agreement_public, decapsulate, encapsulate, open_, random, seal, sign,
                     split, u16, u32, verify, xor)
 from padding import pad, unpad
@@ -159,6 +159,20 @@ def seal_wrap(me, recipient, context, secret, at):
 
 # --- opening -----------------------------------------------------------------------------------------------------------
 
+def read_delivery(delivery):
+    """(form, envelope) or (form, (chain id, index, rest))."""
+    if not delivery:
+        raise Malformed("no delivery: this device could not be reached")
+    if delivery[0] != 1:
+        raise Malformed("unknown version")
+    form, rest = delivery[:2], delivery[2:]
+    if form == INITIAL:
+        return form, Envelope.read(rest)
+    if form == WRAP and len(delivery) == 40 or form == CONTINUED and len(delivery) >= 8 + 24 + 16 + 32:
+        return form, (rest[:4], int.from_bytes(rest[4:6], "big"), rest[6:])
+    raise Malformed("unknown form of delivery, or not its length")
+
+
 def open_delivery(me, delivery, sender, context, commitment=None):
     """The payload of a delivery from this sender device for this context, or Refused: then nothing is consumed.
 
@@ -168,16 +182,14 @@ def open_delivery(me, delivery, sender, context, commitment=None):
         if commitment is not None and (len(payload) != 32 or H(COMMITMENT[context.purpose], payload) != commitment):
             raise Refused("R56: secret does not fit its commitment")
 
-    form, rest = delivery[:2], delivery[2:]
+    form, content = read_delivery(delivery)
     if form == INITIAL:
-        th, chain, payload = _open_initial(me, rest, sender, context)
+        th, chain, payload = _open_initial(me, content, sender, context)
         fits(payload)
         me.pairwise.transcripts.append(th)
         me.pairwise.remember(sender, chain)
         return payload
-    if form not in (WRAP, CONTINUED) or len(rest) < 6:
-        raise Refused("unknown form of delivery")
-    chain_id, index, rest = rest[:4], int.from_bytes(rest[4:6], "big"), rest[6:]
+    chain_id, index, rest = content
     problem = Refused("no such chain")
     for chain in me.pairwise.receiving.get(sender, []):
         if chain.id != chain_id:
@@ -185,7 +197,7 @@ def open_delivery(me, delivery, sender, context, commitment=None):
         try:
             step = chain.peek(index)
             if form == WRAP:
-                if commitment is None or len(rest) != 32:
+                if commitment is None:
                     raise Refused("not a wrap of a secret")
                 payload = xor(rest, wrap_pad(step, context, sender, me.device, commitment))
             else:
@@ -200,8 +212,7 @@ def open_delivery(me, delivery, sender, context, commitment=None):
     raise problem
 
 
-def _open_initial(me, data, sender, context):
-    envelope = Envelope.read(data, FRAME)
+def _open_initial(me, envelope, sender, context):
     private = me.prekeys.get(envelope.prekeys)
     if private is None:
         raise Refused("R50: not to prekeys of this device")

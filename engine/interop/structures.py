@@ -142,7 +142,9 @@ class Message:
 
     @classmethod
     def read(cls, data):
-        if data[:1] != b"\x01":
+        if not data:
+            raise Malformed("empty")
+        if data[0] != 1:
             raise Malformed("unknown version")
         if data[1:2] != b"\0":
             raise Malformed("unknown flags")
@@ -186,9 +188,26 @@ class Login(Struct):
     fields = dict(account=B32, device_key=B32, signature=B64)
 
 
-REQUESTS = {name: number for number, name in enumerate((
-    "register", "login", "lookup", "names", "prekeys", "publish prekeys", "groups", "commit", "distribute", "post",
-    "fetch", "fetch commits", "subscribe", "acknowledge"))}
+_cursor = row(B32, uint())
+
+REQUEST_SHAPES = {
+    0: ("register", row(tstr, bstr(), bstr(), Login.shape)),
+    1: ("login", row(Login.shape)),
+    2: ("lookup", row(tstr)),
+    3: ("names", row(array(B32, 0, 256))),
+    4: ("prekeys", row(array(B32, 0, 256))),
+    5: ("publish prekeys", row(bstr())),
+    6: ("groups", row()),
+    7: ("commit", row(bstr(), array(bstr()), array(row(B32, bstr())))),
+    8: ("distribute", row(B32, bstr(), array(bstr()))),
+    9: ("post", row(B32, bstr())),
+    10: ("fetch", row(B32, uint(), uint(32))),
+    11: ("fetch commits", row(B32, U32, uint(32))),
+    12: ("subscribe", row(array(_cursor, 0, 4096))),
+    13: ("acknowledge", row(_cursor)),
+}
+REQUESTS = {name: number for number, (name, _) in REQUEST_SHAPES.items()}
+CLIENT_FRAME = row(U32, variant(REQUEST_SHAPES))
 
 _refusal = variant({
     0: ("unknown version", row(uint(), uint())),
