@@ -2,8 +2,10 @@
 
 use super::Person;
 use conclave_engine::Scope;
+use conclave_engine::wire::certificate::{Certificate, CertificateBody};
 use conclave_engine::wire::commit::{Commit, CommitBody, UnverifiedCommit};
-use conclave_engine::wire::ids::Confirmation;
+use conclave_engine::wire::distribution::{Distribution, DistributionBody};
+use conclave_engine::wire::ids::{Commitment, Confirmation, Epoch, Opaque};
 use ed25519_dalek::SigningKey;
 use minicbor::Decoder;
 use minicbor::data::Type;
@@ -36,6 +38,23 @@ impl Forger {
         Self { account: key(&fields[0]), device: key(&fields[1]) }
     }
 
+    /// Any commit at all, with a confirmation that nobody can check.
+    pub fn commit(&self, body: CommitBody) -> Vec<u8> {
+        Commit::sign(body, Confirmation::from_bytes([0; 32]), &self.device).encode()
+    }
+
+    /// A distribution of a sender key that nobody can read, under this certificate.
+    pub fn distribution(&self, certificate: CertificateBody, epoch: Epoch) -> Vec<u8> {
+        let certificate = Certificate::new(certificate, &self.device);
+        let body = DistributionBody {
+            certificate: Opaque(certificate.encode()),
+            epoch,
+            commitment: Commitment::from_bytes([0; 32]),
+            ciphertext: Opaque(vec![0; 100]),
+        };
+        Distribution::new(body, &self.device).encode()
+    }
+
     /// A commit changed by its own author, signed again over the old confirmation.
     pub fn change(&self, commit: &[u8], change: impl FnOnce(&mut CommitBody)) -> Vec<u8> {
         let confirmation = confirmation(commit);
@@ -49,6 +68,13 @@ impl Forger {
         let body = UnverifiedCommit::decode(commit).unwrap().claimed().clone();
         Commit::sign(body, Confirmation::from_bytes(confirmation), &self.device).encode()
     }
+}
+
+/// The same bytes but for one bit of one of them.
+pub fn flip(bytes: &[u8], at: usize) -> Vec<u8> {
+    let mut flipped = bytes.to_vec();
+    flipped[at] ^= 1;
+    flipped
 }
 
 fn confirmation(commit: &[u8]) -> Confirmation {

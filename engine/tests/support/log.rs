@@ -1,9 +1,9 @@
 //! One group's log, as an honest server keeps it, with the ways of a dishonest one.
 
-use conclave_engine::wire::commit::UnverifiedCommit;
+use conclave_engine::wire::commit::{CommitBody, Operation, UnverifiedCommit};
 use conclave_engine::wire::distribution::UnverifiedDistribution;
 use conclave_engine::wire::entry::{Entry, EntryKind};
-use conclave_engine::wire::ids::{DeviceId, Epoch, GroupId, Opaque, Seq};
+use conclave_engine::wire::ids::{Commitment, DeviceId, Epoch, GroupId, Opaque, Seq, Timestamp};
 use conclave_engine::wire::message::MessageView;
 use conclave_engine::wire::public_group::PublicGroup;
 use conclave_engine::wire::roster::Roster;
@@ -104,6 +104,35 @@ impl Log {
     pub fn append(&mut self, kind: EntryKind, body: Vec<u8>, attached: BTreeMap<DeviceId, Vec<u8>>) -> Seq {
         self.entries.push((kind, body, attached));
         self.head()
+    }
+
+    /// A commit body as an honest author would write it, where the operations allow one.
+    pub fn draft(&self, author: DeviceId, operations: Vec<Operation>, time: Timestamp) -> CommitBody {
+        let outcome = self.public.outcome(&author, &operations, time);
+        let secret = operations.iter().any(Operation::needs_secret);
+        CommitBody {
+            group: self.id(),
+            epoch: self.epoch().next().unwrap(),
+            previous: self.public.head(),
+            last_distribution: self.last_distribution,
+            author,
+            commitment: secret.then(|| Commitment::from_bytes([9; 32])),
+            roster: outcome.map_or(self.public.roster().hash(), |outcome| outcome.roster_hash()),
+            operations,
+            unreachable: Vec::new(),
+            time,
+        }
+    }
+
+    /// The group as everybody can check it.
+    pub fn public(&self) -> &PublicGroup {
+        &self.public
+    }
+
+    /// An entry that is not in the log, shown as if it came next.
+    pub fn forged(&self, kind: EntryKind, body: &[u8]) -> Entry {
+        let seq = self.head().next().unwrap();
+        Entry { group: self.id(), seq, kind, delivery: None, body: Opaque(body.to_vec()) }
     }
 
     pub fn entry(&self, seq: Seq, reader: &DeviceId) -> Entry {

@@ -8,13 +8,14 @@ mod log;
 mod person;
 mod rng;
 
-pub use forge::{Forger, decode_fields};
+pub use forge::{Forger, decode_fields, flip};
 pub use log::{Log, Rejected};
-pub use person::{Person, Store};
+pub use person::{Person, Snapshot, Store};
 pub use rng::SeedRng;
 
 use conclave_engine::PrekeyBook;
 use conclave_engine::wire::ids::Timestamp;
+use conclave_engine::wire::roster::Role;
 
 /// When every test begins.
 pub const START: Timestamp = Timestamp(1_750_000_000_000);
@@ -26,4 +27,21 @@ pub fn book(people: &[&Person]) -> PrekeyBook {
         book.insert(&person.device.prekeys().unwrap().encode()).unwrap();
     }
     book
+}
+
+/// A group of these people in which everybody has joined: the first founds it, the others are added in these roles.
+pub fn gather(people: &mut [&mut Person], roles: &[Role]) -> (Log, PrekeyBook) {
+    let mut keys = PrekeyBook::default();
+    for person in &*people {
+        keys.insert(&person.device.prekeys().unwrap().encode()).unwrap();
+    }
+    let (founder, others) = people.split_first_mut().unwrap();
+    let mut log = founder.found();
+    let add = others.iter().zip(roles).map(|(person, role)| person.add_operation(*role)).collect();
+    founder.change(&mut log, &keys, add);
+    let joined = log.head();
+    for person in others {
+        person.join(&log, joined).unwrap();
+    }
+    (log, keys)
 }

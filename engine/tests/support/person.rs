@@ -3,13 +3,25 @@
 use super::{Log, START, SeedRng};
 use conclave_engine::wire::commit::Operation;
 use conclave_engine::wire::entry::Entry;
-use conclave_engine::wire::ids::{GroupId, Opaque, Seq, Timestamp};
+use conclave_engine::wire::ids::{Epoch, GroupId, Opaque, RosterHash, Seq, Timestamp};
 use conclave_engine::wire::roster::Role;
 use conclave_engine::{
-    Changes, CommitUpload, Device, DistributionUpload, Event, Group, GroupMessage, JoinError, MessageId,
-    Newcomer, PrekeyBook, ReceiveError, RecordKey, RecordValue, Records, Scope, SealError, StageError,
+    Changes, CommitUpload, Device, DistributionUpload, Event, Group, GroupMessage, GroupState, JoinError,
+    MessageId, Newcomer, PrekeyBook, ReceiveError, RecordKey, RecordValue, Records, Scope, SealError,
+    StageError,
 };
 use std::collections::BTreeMap;
+
+/// A state for comparing with a later one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    pub stored: Store,
+    pub epoch: Epoch,
+    pub cursor: Seq,
+    pub state: GroupState,
+    pub roster: RosterHash,
+    pub staged: bool,
+}
 
 /// What a store holds.
 pub type Store = BTreeMap<RecordKey, RecordValue>;
@@ -94,6 +106,27 @@ impl Person {
         person.device = Device::load(person.records(Scope::Device)).unwrap();
         person.group = group.map(|id| Group::load(id, person.records(Scope::Group(id))).unwrap());
         person
+    }
+
+    /// A second copy of the device, as a thief or a backup would have it.
+    pub fn copy(&self) -> Self {
+        let group = self.group.as_ref().map(Group::id);
+        let mut copy = Self::from_store(self.name, self.stored(), group, 1_000_000);
+        copy.now = self.now;
+        copy
+    }
+
+    /// Everything that can be seen of a state.
+    pub fn snapshot(&self) -> Snapshot {
+        let group = self.group.as_ref().unwrap();
+        Snapshot {
+            stored: self.stored(),
+            epoch: group.epoch(),
+            cursor: group.cursor(),
+            state: group.state(),
+            roster: group.roster().hash(),
+            staged: group.staged(),
+        }
     }
 
     pub fn found(&mut self) -> Log {
