@@ -28,6 +28,7 @@ from group import (Group, distribution_keys, epoch_secrets, message_keys, messag
                    mix_sender)
 from padding import pad, unpad
 from roster import Public, leaf_hash, roster_hash, tree
+from rules import Rules
 
 HERE = Path(__file__).resolve().parent
 VECTORS = HERE.parent / "testdata" / "vectors"
@@ -407,7 +408,7 @@ class Rust:
         return [(line.get("sender"), line["text"]) for line in lines if line.get("kind") == "message"]
 
 
-class Together(unittest.TestCase):
+class Together(Rules, unittest.TestCase):
     def setUp(self):
         if not (BINARIES / "conclave-server").exists():
             self.skipTest(f"no conclave-server in {BINARIES}")
@@ -481,6 +482,10 @@ class Together(unittest.TestCase):
         except ServerRefused as refused:
             self.assertEqual(refused.name, "not member")
             return []
+
+    def test_rules_of_commits(self):
+        with Server() as server:
+            self.rules(server)
 
     def everything(self, user, group):
         return [event["content"].decode() for event in user.profile.events[group] if event["kind"] == "message"]
