@@ -67,14 +67,26 @@ class Client:
         """Joins the groups that this device was added to and processes what is new in all. Returns the new events as
         (group id, event)."""
         _, (rows,) = self.connect().request("groups")
-        new = []
+        new, waiting = [], {}
         for group, joined, left, _, _ in rows:
             held = self.profile.groups.get(group)
-            if held is None or joined > held.cursor:       # also where it was removed and added again meanwhile
-                if left is not None:
-                    continue
-                new.append((group, self.join(group, joined)))
-            new += [(group, event) for event in self.catch_up(group)]
+            if held is not None and joined <= held.cursor:
+                new += [(group, event) for event in self.catch_up(group)]
+            elif left is None:          # new, or removed and added again, perhaps both since the last look
+                waiting[group] = joined
+        # A welcome may be on a chain that another group's welcome opens: go round for as long as that helps.
+        while waiting:
+            joined_now = []
+            for group, joined in waiting.items():
+                try:
+                    joined_now.append((group, self.join(group, joined)))
+                except (Refused, Malformed) as refused:
+                    problem = refused
+            if not joined_now:
+                raise problem
+            for group, event in joined_now:
+                del waiting[group]
+                new += [(group, event)] + [(group, event) for event in self.catch_up(group)]
         return new
 
     def join(self, group, joined):
