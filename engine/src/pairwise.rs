@@ -44,7 +44,15 @@ struct OutgoingChain {
     /// When it was opened, by our clock.
     #[n(2)]
     opened: Timestamp,
+    /// What the log must show before the recipient can have this chain: until then nothing continues it, because the
+    /// upload that carries its initial envelope may lose a race or never be sent.
+    #[n(3)]
+    awaits: Option<ByteArray<32>>,
 }
+
+/// What the entry that carries an initial envelope shows in public: the commitment to the secret inside, or the hash of
+/// the commit to which a welcome belongs.
+pub(crate) type Carrier = [u8; 32];
 
 #[derive(Debug, PartialEq, Encode, Decode)]
 struct IncomingChain {
@@ -69,9 +77,16 @@ impl Peer {
         Some((*outgoing.id, index, key))
     }
 
-    /// Begins a new outgoing chain.
-    pub(crate) fn open_outgoing(&mut self, opened: OpenedChain, now: Timestamp) {
-        self.outgoing = Some(OutgoingChain { id: opened.id.into(), chain: opened.chain, opened: now });
+    /// Begins a new outgoing chain, to be continued once the log shows `carrier`.
+    pub(crate) fn open_outgoing(&mut self, opened: OpenedChain, carrier: Carrier, now: Timestamp) {
+        let (id, awaits) = (opened.id.into(), Some(carrier.into()));
+        self.outgoing = Some(OutgoingChain { id, chain: opened.chain, opened: now, awaits });
+    }
+
+    /// Notes that the log shows `carrier`; returns whether the outgoing chain waited for it.
+    pub(crate) fn confirm_outgoing(&mut self, carrier: &Carrier) -> bool {
+        let waiting = |chain: &&mut OutgoingChain| chain.awaits.as_deref() == Some(carrier);
+        self.outgoing.as_mut().filter(waiting).is_some_and(|chain| chain.awaits.take().is_some())
     }
 
     /// Begins a new incoming chain; the oldest beyond [`MAX_INCOMING_CHAINS`] is forgotten.
@@ -100,6 +115,8 @@ impl Peer {
 
 impl OutgoingChain {
     fn is_live(&self, now: Timestamp) -> bool {
-        now.since(self.opened) < MAX_CHAIN_AGE && self.chain.index().0 < MAX_PER_PAIRWISE_CHAIN
+        self.awaits.is_none()
+            && now.since(self.opened) < MAX_CHAIN_AGE
+            && self.chain.index().0 < MAX_PER_PAIRWISE_CHAIN
     }
 }

@@ -5,6 +5,7 @@ use crate::envelope::{
     CommittedSecret, ContinuedOpening, Delivery, EnvelopeContext, Recipient, Sender, Wrap, seal_initial,
     wrap_pad,
 };
+use crate::pairwise::Carrier;
 use crate::prekeys::{Reach, UsablePrekeys};
 use crate::record::Changes;
 use conclave_wire::ids::{AccountId, DeviceId, Timestamp};
@@ -51,7 +52,9 @@ impl Device {
                     .extend(reach.prekeys(device).map(|keys| (position, *account, *device, keys))),
             }
         }
-        let envelopes = self.seal(&first_contacts, secret.as_bytes(), context, reach.now, rng, changes);
+        let carrier = *commitment.as_bytes();
+        let envelopes =
+            self.seal(&first_contacts, secret.as_bytes(), context, carrier, reach.now, rng, changes);
         for ((position, ..), envelope) in first_contacts.iter().zip(envelopes) {
             if let Some(delivery) = deliveries.get_mut(*position) {
                 *delivery = Some(envelope);
@@ -60,12 +63,15 @@ impl Device {
         deliveries
     }
 
-    /// Seals `payload` to one device, on its chain if there is one. `None` if it cannot be reached.
+    /// Seals `payload` to one device, on its chain if there is one; it will hang on the entry that shows `carrier`.
+    /// `None` if the device cannot be reached.
+    #[expect(clippy::too_many_arguments, reason = "what an envelope is made of")]
     pub(crate) fn seal_to(
         &mut self,
         (account, device): (AccountId, DeviceId),
         payload: &[u8],
         context: EnvelopeContext,
+        carrier: Carrier,
         reach: Reach<'_>,
         rng: &mut impl CryptoRng,
         changes: &mut Changes,
@@ -78,15 +84,27 @@ impl Device {
             return Some(ContinuedOpening::seal(chain, index, &step, &context, ends, payload, rng));
         }
         let prekeys = reach.prekeys(&device)?;
-        self.seal(&[(0, account, device, prekeys)], payload, context, reach.now, rng, changes).pop()
+        self.seal(&[(0, account, device, prekeys)], payload, context, carrier, reach.now, rng, changes).pop()
+    }
+
+    /// Notes that the log shows an entry of ours: the chains that its initial envelopes open can be continued.
+    pub(crate) fn confirm_chains(&mut self, carrier: &Carrier, changes: &mut Changes) {
+        let confirmed =
+            self.peers.iter_mut().filter_map(|(id, peer)| peer.confirm_outgoing(carrier).then_some(*id));
+        let confirmed: Vec<DeviceId> = confirmed.collect();
+        for device in &confirmed {
+            self.put_peer(device, changes);
+        }
     }
 
     /// Seals initial envelopes with one payload and begins the chains that they open.
+    #[expect(clippy::too_many_arguments, reason = "what an envelope is made of")]
     fn seal(
         &mut self,
         recipients: &[(usize, AccountId, DeviceId, &UsablePrekeys)],
         payload: &[u8],
         context: EnvelopeContext,
+        carrier: Carrier,
         now: Timestamp,
         rng: &mut impl CryptoRng,
         changes: &mut Changes,
@@ -108,7 +126,7 @@ impl Device {
         let sealed = seal_initial(&sender, &addressed, context, rng);
         let mut envelopes = Vec::with_capacity(sealed.len());
         for ((_, _, device, _), (envelope, chain)) in recipients.iter().zip(sealed) {
-            self.peers.entry(*device).or_default().open_outgoing(chain, now);
+            self.peers.entry(*device).or_default().open_outgoing(chain, carrier, now);
             self.put_peer(device, changes);
             envelopes.push(Delivery::encode_initial(&envelope));
         }

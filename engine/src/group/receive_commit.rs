@@ -46,6 +46,12 @@ impl Group {
         if let Some(opened) = opened {
             device.accept(opened, now, changes);
         }
+        if step.commit().body().author == self.me.device {
+            device.confirm_chains(step.commit().hash().as_bytes(), changes);
+            if let Some(commitment) = &step.commit().body().commitment {
+                device.confirm_chains(commitment.as_bytes(), changes);
+            }
+        }
         let own = self.staged.take().is_some_and(|staged| staged.hash == step.commit().hash());
         let (added, removed, roles) = summary(step.commit().body().operations.as_slice(), step.outcome());
         self.drop_senders(step.outcome().removed(), changes);

@@ -41,6 +41,7 @@ impl Group {
         let generation = certificate.body().generation;
         if from == self.me.device {
             self.activate(&distribution, changes)?;
+            device.confirm_chains(distribution.body().commitment.as_bytes(), changes);
             return Ok(Event::SenderKey { sender, generation, readable: true });
         }
 

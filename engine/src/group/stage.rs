@@ -146,7 +146,8 @@ impl Group {
         let mut welcomes = Vec::new();
         for newcomer in &newcomers {
             let context = context(Purpose::Welcome);
-            let sealed = device.seal_to(*newcomer, &welcome, context, reach, rng, &mut changes);
+            let carrier = *commit.hash().as_bytes();
+            let sealed = device.seal_to(*newcomer, &welcome, context, carrier, reach, rng, &mut changes);
             welcomes
                 .extend(sealed.map(|welcome| WelcomeFor { device: newcomer.1, welcome: Opaque(welcome) }));
         }
