@@ -2,6 +2,8 @@
 
 mod deliver;
 mod open;
+#[cfg(test)]
+mod refusals;
 mod state;
 
 pub(crate) use open::Opened;

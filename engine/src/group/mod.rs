@@ -3,6 +3,8 @@
 mod create;
 mod distribute;
 mod epoch;
+#[cfg(test)]
+mod erasure;
 mod event;
 mod join;
 mod message_id;
