@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn loadtest(arguments: &str, json: Option<&Path>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-loadtest"));
@@ -152,4 +154,57 @@ fn a_report_that_cannot_be_written_is_an_error() {
     let output = loadtest("fanout --groups 1 --members 2 --duration 1s", Some(Path::new("/proc/none.json")));
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--json"));
+}
+
+/// A server that dies under the load fails the run.
+#[test]
+fn a_server_that_dies_is_a_violation() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_conclave-loadtest"))
+        .args(["serve", "--data"])
+        .arg(folder.path().join("data"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let json = folder.path().join("results.json");
+    let run = Command::new(env!("CARGO_BIN_EXE_conclave-loadtest"))
+        .args([
+            "fanout",
+            "--groups",
+            "1",
+            "--members",
+            "3",
+            "--warm-up",
+            "0s",
+            "--duration",
+            "3s",
+            "--server",
+        ])
+        .arg(url.trim())
+        .arg("--json")
+        .arg(&json)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The file says when the groups are ready; the server is killed while messages flow.
+    let begun = Instant::now();
+    let ready = || {
+        let text = std::fs::read(&json).unwrap_or_default();
+        serde_json::from_slice::<Value>(&text).is_ok_and(|results| results["setup_seconds"].is_number())
+    };
+    while !ready() && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    let results: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!(results["violation_kinds"]["connection_ended"], 3, "{results:#}");
+    assert_eq!(results["server"]["started_here"], false);
+    assert_eq!(results["cpu_us_per_delivery"], Value::Null);
 }

@@ -104,7 +104,8 @@ impl Driver {
             }
         };
         if let Some(why) = why {
-            running.driver.shared.findings.error(format!("a connection ended: {why}"));
+            let ended = Violation::ConnectionEnded(why);
+            running.driver.shared.findings.violation(None, running.driver.index, &ended);
         }
         let seen = |seat: Seat| Seen { group: seat.group, member: seat.member, checker: seat.checker };
         let never_sent = running.driver.seats.iter().map(|seat| seat.left() as u64).sum();
@@ -172,7 +173,7 @@ impl Running {
 
     fn nonsense(&self, what: &str) {
         let violation = Violation::Nonsense(what.to_owned());
-        self.driver.shared.findings.violation(0, self.driver.index, &violation);
+        self.driver.shared.findings.violation(None, self.driver.index, &violation);
     }
 }
 

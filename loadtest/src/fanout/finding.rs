@@ -38,6 +38,9 @@ pub(super) enum Violation {
     /// Not readable at all, or not for this connection.
     #[error("the server sent what cannot be: {0}")]
     Nonsense(String),
+    /// No server may drop a client that does nothing wrong.
+    #[error("the connection ended: {0}")]
+    ConnectionEnded(String),
     /// Members of one group saw different logs.
     #[error("members {a} and {b} of one group saw different messages or another order")]
     Disagree { a: usize, b: usize },
@@ -56,6 +59,7 @@ impl Violation {
             Self::Content { .. } => "content",
             Self::Refused { .. } => "refused_by_engine",
             Self::Nonsense(_) => "nonsense",
+            Self::ConnectionEnded(_) => "connection_ended",
             Self::Disagree { .. } => "disagree",
         }
     }
@@ -75,19 +79,22 @@ pub(super) struct Found {
     pub(super) violations: u64,
     pub(super) violation_kinds: BTreeMap<&'static str, u64>,
     pub(super) violation_examples: Vec<String>,
-    /// Things that may be, and should not: refusals, lost connections.
+    /// Things that may be, and should not: refusals.
     pub(super) errors: u64,
     pub(super) error_kinds: BTreeMap<String, u64>,
 }
 
 impl Findings {
-    /// A member of a group found this.
-    pub(super) fn violation(&self, group: usize, member: usize, violation: &Violation) {
+    /// A member of a group found this, or, of no group, a connection.
+    pub(super) fn violation(&self, group: Option<usize>, member: usize, violation: &Violation) {
         let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         found.violations += 1;
         *found.violation_kinds.entry(violation.kind()).or_default() += 1;
         if found.violation_examples.len() < EXAMPLES {
-            found.violation_examples.push(format!("group {group}, member {member}: {violation}"));
+            found.violation_examples.push(match group {
+                Some(group) => format!("group {group}, member {member}: {violation}"),
+                None => format!("connection {member}: {violation}"),
+            });
         }
     }
 

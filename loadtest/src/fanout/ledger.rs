@@ -150,3 +150,56 @@ impl SenderLedger {
         let _ = self.wake.send(Wake::Completed { seat: self.seat });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conclave_engine::wire::ids::{Epoch, Generation, MessageIndex};
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    fn ledger(members: usize) -> (GroupLedger, UnboundedReceiver<Wake>) {
+        let (wake, waking) = unbounded_channel();
+        let sender = SenderLedger::new(LeafIndex(3), 5, wake, 7);
+        (GroupLedger::new(members, vec![sender]), waking)
+    }
+
+    #[test]
+    fn ordinals_run_on_over_sender_keys() {
+        let (ledger, _waking) = ledger(2);
+        let at = |leaf, generation, index| {
+            let (leaf, generation, index) = (LeafIndex(leaf), Generation(generation), MessageIndex(index));
+            ledger.locate(&Header { epoch: Epoch(1), leaf, generation, index })
+        };
+        assert_eq!(at(3, 5, 9_999), Some((0, 9_999)));
+        assert_eq!(at(3, 6, 0), Some((0, 10_000)));
+        assert_eq!(at(3, 4, 0), None);
+        assert_eq!(at(2, 5, 0), None);
+    }
+
+    #[test]
+    fn a_message_is_done_when_everybody_has_it() {
+        let (ledger, mut waking) = ledger(2);
+        ledger.post(0, 0, 42);
+        assert!(!ledger.has_room(0, RING as u64) && ledger.has_room(0, 1));
+        assert_eq!((ledger.intended(0, 0), ledger.intended(0, RING as u64)), (Some(42), None));
+        ledger.arrived(0, 0);
+        assert!(waking.try_recv().is_err());
+        ledger.arrived(0, 0);
+        assert!(matches!(waking.try_recv(), Ok(Wake::Completed { seat: 7 })));
+        assert!(ledger.has_room(0, RING as u64));
+        assert!(ledger.senders[0].is_busy(), "the server has not answered");
+        assert_eq!(ledger.accepted(0, 0), Some(42));
+        assert!(!ledger.senders[0].is_busy());
+        assert_eq!(ledger.senders[0].sent(), Sent { accepted: 1, unanswered: 0 });
+    }
+
+    #[test]
+    fn a_refused_message_frees_its_place_and_breaks_the_links() {
+        let (ledger, mut waking) = ledger(2);
+        ledger.post(0, 0, 42);
+        assert!(ledger.is_unbroken(0));
+        ledger.refused(0, 0);
+        assert!(ledger.has_room(0, RING as u64) && waking.try_recv().is_ok());
+        assert!(!ledger.is_unbroken(0) && !ledger.senders[0].is_busy());
+    }
+}

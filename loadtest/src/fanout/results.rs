@@ -65,6 +65,8 @@ pub(super) struct ServerFacts {
     /// Within the measurement.
     pub(super) cpu_seconds: Option<f64>,
     pub(super) cores_used: Option<f64>,
+    /// Before the first connection.
+    pub(super) rss_kib_empty: Option<u64>,
     /// With all connections in their groups, before the first message.
     pub(super) rss_kib_idle: Option<u64>,
     pub(super) rss_kib_end: Option<u64>,
@@ -172,8 +174,12 @@ impl Display for Results {
         writeln!(f, "server CPU           {} µs per delivery", optional(self.cpu_us_per_delivery))?;
         writeln!(f, "server cores used    {}", optional(self.server.cores_used))?;
         let kib = |value: Option<u64>| value.map_or("–".into(), |kib| figure(kib as f64 / 1024.0));
-        let (idle, end) = (kib(self.server.rss_kib_idle), kib(self.server.rss_kib_end));
-        writeln!(f, "server memory        {idle} MiB idle, {end} MiB at the end")?;
+        let ServerFacts { rss_kib_empty, rss_kib_idle, rss_kib_end, .. } = self.server;
+        let (empty, idle, end) = (kib(rss_kib_empty), kib(rss_kib_idle), kib(rss_kib_end));
+        writeln!(
+            f,
+            "server memory        {empty} MiB empty, {idle} with all in their groups, {end} at the end"
+        )?;
         writeln!(f, "\nms                        p50      p99    p99.9      max")?;
         for (name, latency) in [
             ("pushed to a member", &self.latency_ms),

@@ -285,7 +285,7 @@ fn judge(shared: &Shared, seen: &[Seen]) {
         let Some(ledger) = shared.groups.get(member.group) else { continue };
         let sent: Vec<Sent> = ledger.senders.iter().map(SenderLedger::sent).collect();
         for violation in member.checker.finish(&sent) {
-            shared.findings.violation(member.group, member.member, &violation);
+            shared.findings.violation(Some(member.group), member.member, &violation);
         }
         let Some(first) = first.get_mut(member.group) else { continue };
         match first {
@@ -293,7 +293,7 @@ fn judge(shared: &Shared, seen: &[Seen]) {
             Some(first) if first.checker.order() == member.checker.order() => {}
             Some(first) => {
                 let violation = Violation::Disagree { a: first.member, b: member.member };
-                shared.findings.violation(member.group, member.member, &violation);
+                shared.findings.violation(Some(member.group), member.member, &violation);
             }
         }
     }
@@ -304,6 +304,7 @@ fn facts(server: Option<&ServerProcess>, target: &Target) -> ServerFacts {
         url: format!("ws://{}", target.name()),
         started_here: server.is_some(),
         file_system: server.and_then(ServerProcess::file_system),
+        rss_kib_empty: server.and_then(ServerProcess::usage).map(|usage| usage.rss_kib),
         ..ServerFacts::default()
     }
 }

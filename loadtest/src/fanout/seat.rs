@@ -277,7 +277,7 @@ impl Seat {
     }
 
     fn violation(&self, hands: &Hands<'_>, violation: &Violation) {
-        hands.shared.findings.violation(self.group, self.member, violation);
+        hands.shared.findings.violation(Some(self.group), self.member, violation);
     }
 }
 
