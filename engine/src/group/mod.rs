@@ -1,5 +1,7 @@
 //! Groups by sender keys, one log each.
 
+#[cfg(test)]
+mod adversary;
 mod create;
 mod distribute;
 mod epoch;

@@ -219,10 +219,6 @@ impl History {
 
     fn add(&mut self, by: usize, who: usize, role: Role) {
         let operation = self.people[who].add_operation(role);
-        if !self.members.contains_key(&who) {
-            // Whoever was removed knows it before coming back.
-            self.catch_up(who);
-        }
         self.try_commit(by, operation);
     }
 

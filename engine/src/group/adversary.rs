@@ -1,0 +1,181 @@
+//! What an insider can try who computes with the group's own keys and signs with their own.
+
+use super::seal::{Binding, LABEL, MessageKeys};
+use super::welcome::{Welcome, WelcomeSender};
+use crate::envelope::{EnvelopeContext, Purpose};
+use crate::prekeys::Reach;
+use crate::record::Changes;
+use crate::secret::Secret;
+use crate::support::{Log, Person, START, SeedRng, book, gather};
+use crate::{JoinError, Newcomer, PrekeyBook, ReceiveError, aead, kdf, padding};
+use conclave_wire::codec;
+use conclave_wire::commit::UnverifiedCommit;
+use conclave_wire::entry::{Entry, EntryKind};
+use conclave_wire::ids::{CertificateHash, CommitHash, GroupId, MessageIndex, Opaque};
+use conclave_wire::message::{self, Header};
+use conclave_wire::roster::Role;
+use conclave_wire::signature;
+use ed25519_dalek::SigningKey;
+
+struct Case {
+    log: Log,
+    keys: PrekeyBook,
+    alice: Person,
+    bob: Person,
+    carol: Person,
+}
+
+/// Alice, Bob and Carol, all with sender keys that the others have.
+fn talking() -> Case {
+    let mut people = [Person::new("alice", 1), Person::new("bob", 2), Person::new("carol", 3)];
+    let [alice, bob, carol] = &mut people;
+    let (mut log, keys) = gather(&mut [alice, bob, carol], &[Role::Member; 2]);
+    for person in &mut people {
+        person.send(&mut log, &keys, b"hello");
+    }
+    people.iter_mut().for_each(|person| person.catch_up(&log));
+    let [alice, bob, carol] = people;
+    Case { log, keys, alice, bob, carol }
+}
+
+/// How a forged message departs from one that Alice would seal next.
+struct Forgery<'a> {
+    binding: fn(&mut Binding),
+    plaintext: &'a [u8],
+    signer: &'a SigningKey,
+}
+
+/// A message at Alice's next index as Bob can make it, who has her chain.
+fn forge(bob: &mut Person, alice: &Person, forgery: &Forgery<'_>) -> Vec<u8> {
+    let group = bob.group();
+    let (leaf, _) = group.roster().device(&alice.device.id()).unwrap();
+    let state = &group.senders[&alice.device.id()];
+    let key = state.key.as_ref().unwrap();
+    let index = key.chain.chain().index();
+    let keys = MessageKeys::derive(key.chain.peek(&kdf::CHAIN, index, u16::MAX).unwrap().key());
+    let header = Header { epoch: group.epoch(), leaf, generation: key.generation(), index };
+    let (link, hedge) = (state.link.unwrap(), [7; 8]);
+    let ciphertext = aead::seal(&keys.key, &keys.nonce(&hedge), &[], forgery.plaintext);
+    let mut binding =
+        Binding { group: group.id(), head: group.public.head(), certificate: key.certificate.hash() };
+    (forgery.binding)(&mut binding);
+    let digest = binding.digest(&header, &link, &hedge, &keys.commitment, &ciphertext);
+    let signature = signature::sign(forgery.signer, LABEL, &digest);
+    message::assemble(&header, &link, &hedge, &ciphertext, &signature)
+}
+
+fn padded(text: &[u8]) -> Vec<u8> {
+    let mut plaintext = [&[1; 16], text].concat();
+    padding::pad(&mut plaintext);
+    plaintext
+}
+
+impl Case {
+    fn signing(person: &mut Person) -> SigningKey {
+        person.group().own.active.as_ref().unwrap().signing.clone()
+    }
+
+    /// What Carol says to it; refused, she is as before.
+    fn receive(&mut self, message: &[u8]) -> Result<(), ReceiveError> {
+        let before = self.carol.snapshot();
+        let result = self.carol.receive(&self.log.forged(EntryKind::Message, message)).map(drop);
+        if result.is_err() {
+            assert_eq!(self.carol.snapshot(), before);
+        }
+        result
+    }
+}
+
+/// (R62) The signature binds group, head commit and certificate, none of which is sent.
+#[test]
+fn what_is_signed_and_not_sent() {
+    let mut case = talking();
+    let (alice, text) = (Case::signing(&mut case.alice), padded(b"as alice"));
+    let changes: [fn(&mut Binding); 3] = [
+        |binding| binding.group = GroupId::from_bytes([1; 32]),
+        |binding| binding.head = CommitHash::from_bytes([1; 32]),
+        |binding| binding.certificate = CertificateHash::from_bytes([1; 32]),
+    ];
+    for binding in changes {
+        let message =
+            forge(&mut case.bob, &case.alice, &Forgery { binding, plaintext: &text, signer: &alice });
+        assert_eq!(case.receive(&message), Err(ReceiveError::Signature));
+    }
+    // Unchanged it is just what Alice would have sent.
+    let message =
+        forge(&mut case.bob, &case.alice, &Forgery { binding: |_| {}, plaintext: &text, signer: &alice });
+    assert_eq!(case.receive(&message), Ok(()));
+}
+
+/// Bob has Alice's chain and no part of her signing key: under her leaf he is refused.
+#[test]
+fn a_member_cannot_write_as_another() {
+    let mut case = talking();
+    let (bob, device) = (Case::signing(&mut case.bob), case.bob.device.signing_key().clone());
+    for signer in [&bob, &device] {
+        let text = padded(b"as alice");
+        let message =
+            forge(&mut case.bob, &case.alice, &Forgery { binding: |_| {}, plaintext: &text, signer });
+        assert_eq!(case.receive(&message), Err(ReceiveError::Signature));
+    }
+}
+
+/// What Alice signs and nobody can read consumes nothing: no padding, and too short for a message id.
+#[test]
+fn signed_and_not_readable() {
+    let mut case = talking();
+    let alice = Case::signing(&mut case.alice);
+    let mut short = b"short".to_vec();
+    padding::pad(&mut short);
+    for plaintext in [&[0; 32][..], &[7; 32], &short, &[]] {
+        let message =
+            forge(&mut case.bob, &case.alice, &Forgery { binding: |_| {}, plaintext, signer: &alice });
+        assert_eq!(case.receive(&message), Err(ReceiveError::Undecryptable));
+    }
+    case.alice.send(&mut case.log, &case.keys, b"a good one");
+    case.carol.catch_up(&case.log);
+    assert_eq!(case.carol.texts().last().unwrap(), "a good one");
+}
+
+/// (R70) A welcome with another `init` than the commit confirms, or for another head, or with junk for senders.
+#[test]
+fn welcomes_by_a_hostile_author() {
+    let mut case = talking();
+    let mut dave = Person::new("dave", 4);
+    let keys = book(&[&dave]);
+    case.alice.change(&mut case.log, &case.keys, vec![dave.add_operation(Role::Member)]);
+    let entry = case.log.entry(case.log.head(), &dave.device.id());
+    let head = UnverifiedCommit::decode(&entry.body.0).unwrap().hash();
+    let init = Secret::duplicate(case.alice.group().init.as_ref().unwrap());
+    let context =
+        EnvelopeContext { purpose: Purpose::Welcome, group: case.log.id(), epoch: case.log.epoch() };
+    let seal = |payload: &[u8]| -> Entry {
+        let to = (dave.device.account(), dave.device.id());
+        let (reach, mut rng) = (Reach { book: &keys, now: START }, SeedRng::new(5));
+        let mut thief = case.alice.copy();
+        let sealed =
+            thief.device.seal_to(to, payload, context, [0; 32], reach, &mut rng, &mut Changes::default());
+        Entry { delivery: Some(Opaque(sealed.unwrap())), ..entry.clone() }
+    };
+    let welcome = |head, init| Welcome { head, init, senders: Vec::new(), note: Opaque::default() };
+    let wrong_init = seal(&codec::encode(&welcome(head, Secret::from_bytes([1; 32]))));
+    let wrong_head = seal(&codec::encode(&welcome(CommitHash::from_bytes([1; 32]), init.duplicate())));
+    let no_welcome = seal(b"no welcome");
+    let mut senders = welcome(head, init);
+    senders.senders.push(WelcomeSender {
+        certificate: Opaque(vec![1; 40]),
+        seed: Secret::from_bytes([1; 32]),
+        chain: Secret::from_bytes([1; 32]),
+        index: MessageIndex(0),
+    });
+    let junk_sender = seal(&codec::encode(&senders));
+    let mut open = |entry: &Entry| {
+        let mut walk = Newcomer::new(case.log.id());
+        case.log.commits(case.log.head()).for_each(|commit| walk.commit(commit).unwrap());
+        walk.open(&mut dave.device, entry, START).map(|joined| joined.group.senders.len())
+    };
+    assert_eq!(open(&wrong_init), Err(JoinError::Confirmation));
+    assert_eq!(open(&wrong_head), Err(JoinError::NotHead));
+    assert!(matches!(open(&no_welcome), Err(JoinError::Decode(_))));
+    assert_eq!(open(&junk_sender), Ok(0), "its senders will be asked for their keys");
+}
