@@ -43,5 +43,12 @@ pub const MAX_UNCONFIRMED: usize = 256;
 /// Own messages remembered after they were seen, so that one posted twice is recognised.
 pub const MAX_CONFIRMED: usize = 64;
 
+/// Messages without a valid signature of their own that are kept for each sender until a later one vouches for them.
+/// Reading in bulk verifies at least every so many signatures, so that both ways of reading accept the same.
+pub const MAX_PENDING: usize = 64;
+
+/// Bytes of content among these.
+pub const MAX_PENDING_BYTES: usize = 256 << 10;
+
 /// The embedder's note to newcomers.
 pub const MAX_NOTE: usize = 1024;

@@ -1,6 +1,7 @@
 //! What an entry of the log meant to this device.
 
 use super::message_id::MessageId;
+use super::pending::Recovered;
 use crate::record::Changes;
 use conclave_wire::ids::{AccountId, DeviceId, Epoch, Generation, LeafIndex};
 use conclave_wire::roster::Role;
@@ -10,6 +11,8 @@ use conclave_wire::roster::Role;
 pub struct Received {
     /// What the entry meant.
     pub event: Event,
+    /// Messages that were pending and for which this entry vouches, in the order in which they were sent.
+    pub recovered: Vec<Recovered>,
     /// What it changed.
     pub changes: Changes,
 }
@@ -22,6 +25,12 @@ pub enum Event {
     Founded,
     /// Another device's message, authentic and decrypted.
     Message(GroupMessage),
+    /// A message whose signature is not valid for our view of the group: show nothing. The sender's next authentic
+    /// message brings it among the [`recovered`](Received::recovered) ones if it links to it, or drops it.
+    Pending {
+        /// Whose chain it is on.
+        sender: Sender,
+    },
     /// Our own message is in the log.
     Sent {
         /// Which.

@@ -3,6 +3,7 @@
 //! [`Newcomer`] becomes [`Joined`] by moving: there is no way to a group that skips the walk (R70).
 
 use super::epoch::{self, SeedAndChain};
+use super::pending::PendingMessages;
 use super::receive_distribution::check_certificate;
 use super::sender_key::{PeerKey, PeerSender};
 use super::state::{Group, Me};
@@ -162,5 +163,6 @@ fn sender_from(group: &PublicGroup, sender: WelcomeSender) -> Option<(DeviceId, 
     let generation = certificate.body().generation;
     let secrets = SeedAndChain { seed: sender.seed, chain: Chain::new(sender.chain, sender.index) };
     let key = PeerKey::new(certificate, secrets).ok()?;
-    Some((device, PeerSender { since: leaf.since, generation, key: Some(key), link: None }))
+    let (since, key, pending) = (leaf.since, Some(key), PendingMessages::default());
+    Some((device, PeerSender { since, generation, key, link: None, pending }))
 }

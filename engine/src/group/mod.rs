@@ -1,5 +1,6 @@
 //! Groups by sender keys, one log each.
 
+mod catch_up;
 mod create;
 mod distribute;
 mod epoch;
@@ -7,6 +8,7 @@ mod event;
 mod join;
 mod message_id;
 mod open;
+mod pending;
 mod receive;
 mod receive_commit;
 mod receive_distribution;
@@ -18,11 +20,13 @@ mod state;
 mod storage;
 mod welcome;
 
+pub use catch_up::CaughtUp;
 pub use create::{CreateError, NewGroup};
 pub use distribute::{DistributeError, Distributed, DistributionUpload};
 pub use event::{Continuity, Event, GroupMessage, GroupState, Received, Sender};
 pub use join::{JoinError, Joined, Newcomer};
 pub use message_id::MessageId;
+pub use pending::Recovered;
 pub use receive::{CertificateError, ReceiveError};
 pub use seal::{SealError, Sealed};
 pub use stage::{CommitUpload, StageError, StagedCommit};

@@ -139,14 +139,14 @@ impl Group {
         if self.removed {
             return Err(ReceiveError::Removed);
         }
-        let mut changes = Changes::default();
+        let (mut changes, mut recovered) = (Changes::default(), Vec::new());
         let event = match entry.kind {
             EntryKind::Commit => self.receive_commit(device, entry, now, &mut changes)?,
             EntryKind::Distribution => self.receive_distribution(device, entry, now, &mut changes)?,
-            EntryKind::Message => self.receive_message(entry, now, &mut changes)?,
+            EntryKind::Message => self.receive_message(entry, now, &mut recovered, &mut changes)?,
         };
         self.pass(entry, &mut changes);
-        Ok(Received { event, changes })
+        Ok(Received { event, recovered, changes })
     }
 
     /// Steps over the entry after the cursor, which [`receive`](Self::receive) refused. Tell the user why.
@@ -159,7 +159,7 @@ impl Group {
         Ok(changes)
     }
 
-    fn check_position(&self, entry: &Entry) -> Result<(), ReceiveError> {
+    pub(super) fn check_position(&self, entry: &Entry) -> Result<(), ReceiveError> {
         if entry.group != self.id() {
             return Err(ReceiveError::Group);
         }
@@ -172,7 +172,7 @@ impl Group {
 
     /// Moves the cursor. A distribution counts even if it was refused: the server counts it when it compares our next
     /// commit with the log, and a hostile sender must not be able to block that commit.
-    fn pass(&mut self, entry: &Entry, changes: &mut Changes) {
+    pub(super) fn pass(&mut self, entry: &Entry, changes: &mut Changes) {
         self.cursor = entry.seq;
         if entry.kind == EntryKind::Distribution {
             self.last_distribution = entry.seq;

@@ -3,6 +3,7 @@
 use super::distribute::SenderKeyContent;
 use super::epoch::SeedAndChain;
 use super::event::{Event, Sender};
+use super::pending::PendingMessages;
 use super::receive::{CertificateError, ReceiveError};
 use super::sender_key::{PeerKey, PeerSender, commitment, first_link};
 use super::state::Group;
@@ -62,7 +63,8 @@ impl Group {
         if let Some(opened) = opened {
             device.accept(opened, now, changes);
         }
-        self.senders.insert(from, PeerSender { since, generation, key, link });
+        self.senders
+            .insert(from, PeerSender { since, generation, key, link, pending: PendingMessages::default() });
         self.put_sender_key(&from, changes);
         self.put_sender_chain(&from, changes);
         Ok(Event::SenderKey { sender, generation, readable })

@@ -2,6 +2,7 @@
 
 use super::epoch::{EpochSecrets, SeedAndChain};
 use super::message_id::MessageId;
+use super::pending::PendingMessages;
 use crate::kdf;
 use crate::limits::MAX_CONFIRMED;
 use crate::ratchet::{Chain, ReceivingChain};
@@ -130,11 +131,14 @@ pub(crate) struct PeerSender {
     pub(crate) key: Option<PeerKey>,
     /// What the next message should link to; `None` until one was seen.
     pub(crate) link: Option<Link>,
+    /// Messages of this epoch that wait for a later one to vouch for them.
+    pub(crate) pending: PendingMessages,
 }
 
 impl PeerSender {
     /// Enters a new epoch.
     pub(crate) fn step(&mut self, secrets: Option<&EpochSecrets>) {
+        self.pending.clear();
         self.key = self.key.take().and_then(|key| {
             let SeedAndChain { seed, chain } = secrets?.step(&key.seed);
             Some(PeerKey { seed, chain: ReceivingChain::new(chain), ..key })

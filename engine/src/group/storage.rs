@@ -8,10 +8,11 @@
 //! | `own/key`, `own/staged` | certificate and signing key of our sender keys | distributions of ours, commits |
 //! | `own/state` | our chain, links, unconfirmed messages | every message of ours |
 //! | `sender/` device | certificate of another's sender key | its distributions |
-//! | `chain/` device | seed, chain, skipped keys, link | its messages, commits |
+//! | `chain/` device | seed, chain, skipped keys, link, pending messages | its messages, commits |
 
 use super::epoch::SeedAndChain;
 use super::message_id::MessageId;
+use super::pending::Pending;
 use super::records::{
     ChainRecord, ChainRecordRef, CursorRecord, HeadRecord, OwnKeyRecord, OwnStagedRecord, OwnStateRecord,
     SecretsRecord, SenderRecord, StagedRecord, UnconfirmedRecord,
@@ -280,7 +281,16 @@ fn peer_sender(sender: SenderRecord, chain: ChainRecord) -> Result<PeerSender, L
         (_, None, None) => None,
         _ => return Err(damaged),
     };
-    Ok(PeerSender { since: sender.since, generation: sender.generation, key, link: link(chain.link) })
+    let pending = chain.pending.into_iter().map(|record| Pending {
+        seq: record.seq,
+        index: record.index,
+        link: *record.link,
+        own_link: *record.own_link,
+        id: MessageId::from_bytes(*record.id),
+        content: record.content.0,
+    });
+    let (since, generation) = (sender.since, sender.generation);
+    Ok(PeerSender { since, generation, key, link: link(chain.link), pending: pending.collect() })
 }
 
 fn put_chain(scope: Scope, device: &DeviceId, sender: &PeerSender, changes: &mut Changes) {

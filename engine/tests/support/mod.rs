@@ -283,6 +283,7 @@ impl Person {
         let group = self.group.as_mut().unwrap();
         let received = group.receive(&mut self.device, entry, self.now)?;
         self.save(received.changes);
+        self.read.extend(received.recovered.into_iter().map(|recovered| recovered.message));
         match &received.event {
             Event::Message(message) => self.read.push(message.clone()),
             Event::Sent { id } => self.sent.push(*id),
