@@ -83,8 +83,10 @@ pub(crate) fn report_usage(usage: &clap::Error) -> ExitCode {
         return if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
     }
     let text = usage.render().to_string();
-    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    tell(&Told { class: class(USAGE), message, advice: "try --help", exit_code: USAGE }, json);
+    // The paragraph that says what is wrong; usage and hints follow after an empty line.
+    let said = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    let message = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    tell(&Told { class: class(USAGE), message: &message, advice: "try --help", exit_code: USAGE }, json);
     ExitCode::from(USAGE)
 }
 

@@ -93,6 +93,15 @@ mod ratchet;
 mod record;
 mod secret;
 
+// The harness of the integration tests serves the tests in this crate too, which look inside.
+#[cfg(test)]
+extern crate self as conclave_engine;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
+#[cfg(test)]
+mod vectors;
+
 pub use conclave_wire as wire;
 pub use device::{Device, DeviceError};
 pub use envelope::OpenError;

@@ -1,5 +1,7 @@
 //! What a server is told when it starts.
 
+use crate::error::ConfigError;
+use crate::limits::MAX_WORKERS;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -31,5 +33,20 @@ impl Config {
     /// Sets the number of threads that own sockets.
     pub fn with_workers(self, workers: usize) -> Self {
         Self { workers: Some(workers), ..self }
+    }
+
+    /// What can be checked without touching anything.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match self.workers {
+            Some(workers) if workers == 0 || workers > MAX_WORKERS => {
+                Err(ConfigError::Workers { workers, max: MAX_WORKERS })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn worker_count(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.workers.unwrap_or_else(|| cores().min(MAX_WORKERS))
     }
 }

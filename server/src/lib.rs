@@ -18,8 +18,21 @@
 
 mod config;
 mod error;
+mod fanout;
+mod groups;
+mod http;
+mod limits;
+mod log;
+mod name;
 mod server;
+mod service;
+mod session;
+mod store;
 
 pub use config::Config;
 pub use error::{ConfigError, StartError};
-pub use server::Server;
+pub use server::{Server, raise_open_file_limit};
+
+#[cfg(test)]
+#[path = "../tests/socket/people.rs"]
+mod people;

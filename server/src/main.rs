@@ -1,3 +1,117 @@
 //! The `conclave-server` command.
 
-fn main() {}
+use clap::{Parser, ValueEnum};
+use conclave_server::{Config, Server, StartError, raise_open_file_limit};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Stores each sealed message once, durably, and pushes it to every member. Holds no key and reads nothing.
+#[derive(Parser)]
+#[command(name = "conclave-server", version, after_help = EXIT_CODES)]
+struct Arguments {
+    /// Directory to keep everything in, created if it does not exist
+    #[arg(long, value_name = "DIR", env = "CONCLAVE_DATA")]
+    data: PathBuf,
+
+    /// Address to listen on, as in 127.0.0.1:7300; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", env = "CONCLAVE_LISTEN")]
+    listen: SocketAddr,
+
+    /// Address that clients dial; needed unless they all run on this machine
+    #[arg(long, value_name = "HOST:PORT", env = "CONCLAVE_NAME")]
+    name: Option<String>,
+
+    /// Threads that own sockets [default: one per core]
+    #[arg(long, value_name = "N", env = "CONCLAVE_WORKERS")]
+    workers: Option<usize>,
+
+    /// How to write the log, which goes to standard error; RUST_LOG chooses what is in it
+    #[arg(long, value_enum, default_value_t = LogFormat::Pretty, env = "CONCLAVE_LOG_FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Pretty,
+    /// One object a line, for machines
+    Json,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 stopped by a signal, 2 wrong arguments, 3 cannot listen, 4 data directory in \
+                          use, 5 data directory of another version or not a data directory, 6 data directory not \
+                          usable, 1 anything else";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(arguments.log_format);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}"), 1),
+    };
+    match runtime.block_on(serve(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { message, code }) => fail(&message, code),
+    }
+}
+
+/// What the command ends with.
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let code = match &error {
+            StartError::Config(_) => 2,
+            StartError::PortTaken { .. } | StartError::Listen { .. } => 3,
+            StartError::DataLocked { .. } => 4,
+            StartError::DataVersion { .. } | StartError::DataForeign { .. } => 5,
+            StartError::Data { .. } => 6,
+            _ => 1,
+        };
+        Self { message: error.to_string(), code }
+    }
+}
+
+async fn serve(arguments: Arguments) -> Result<(), Failure> {
+    // Each connection is an open file, and the usual limit is 1,024.
+    let files = raise_open_file_limit();
+    tracing::debug!(files, "limit on open files");
+    let cannot_hear =
+        |error: std::io::Error| Failure { message: format!("cannot listen for signals: {error}"), code: 1 };
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot_hear)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_hear)?;
+
+    let Arguments { data, listen, name, workers, .. } = arguments;
+    let server = Server::start(Config { data_dir: data, listen, name, workers }).await?;
+    println!("conclave-server {} listening on {}", server.name(), server.url());
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    server.shutdown().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn start_log(format: LogFormat) {
+    // Of the libraries underneath, only what an operator can act on.
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,conclave_server=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Pretty => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+fn fail(message: &str, code: u8) -> ExitCode {
+    eprintln!("conclave-server: {message}");
+    ExitCode::from(code)
+}

@@ -1,25 +1,69 @@
-//! A running server.
+//! A running server: its threads, and how they start and stop.
 
 use crate::config::Config;
 use crate::error::StartError;
-use std::net::SocketAddr;
+use crate::fanout::Hubs;
+use crate::fanout::hub::Hub;
+use crate::groups::GroupCache;
+use crate::http;
+use crate::limits::{BACKLOG, MAX_CONNECTIONS_PER_WORKER, READERS_PER_WORKER, SHUTDOWN_DEADLINE};
+use crate::log::writer::Writer;
+use crate::log::{Acknowledgements, Health, LogQueue};
+use crate::name::ServerNames;
+use crate::service::Service;
+use crate::store::Store;
+use crate::store::embedded::Embedded;
+use actix_codec::Framed;
+use actix_http::{HttpService, Request, h1};
+use actix_rt::net::TcpStream;
+use actix_server::ServerHandle;
+use actix_service::{fn_service, map_config};
+use actix_web::App;
+use actix_web::dev::AppConfig;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// A server on threads of its own. Dropping it stops it at once; [`Server::shutdown`] stops it in order.
-#[derive(Debug)]
 pub struct Server {
     local_addr: SocketAddr,
-    name: String,
+    names: Arc<ServerNames>,
+    control: Control,
+}
+
+/// What reaches into the running threads.
+struct Control {
+    actix: ServerHandle,
+    hubs: Arc<Hubs>,
+    /// Taken by the shutdown: the log writer ends when nobody can queue anything any more.
+    log: Option<LogQueue>,
+    open: Arc<AtomicUsize>,
+    /// Hears that everything is down and the data directory is free.
+    down: Option<oneshot::Receiver<()>>,
 }
 
 impl Server {
     /// Opens the data directory, listens, and returns when connections are accepted. Works on any runtime.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let listen = config.listen;
-        let listener = std::net::TcpListener::bind(listen)
-            .map_err(|source| StartError::Listen { listen, source })?;
-        let local_addr =
-            listener.local_addr().map_err(|source| StartError::Listen { listen, source })?;
-        Ok(Self { local_addr, name: config.name.unwrap_or_else(|| local_addr.to_string()) })
+        config.check()?;
+        let (started, start) = oneshot::channel();
+        let (down, is_down) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("conclave-server".to_owned());
+        thread
+            .spawn(move || {
+                // Dropped last, so that whoever waits for it finds everything down.
+                let _down: oneshot::Sender<()> = down;
+                actix_rt::System::new().block_on(run(config, started));
+            })
+            .map_err(StartError::Thread)?;
+        let lost = || StartError::Thread(io::Error::other("the server's thread ended while it started"));
+        let mut server: Self = start.await.map_err(|_| lost())??;
+        server.control.down = Some(is_down);
+        Ok(server)
     }
 
     /// Where it listens, with the real port.
@@ -29,7 +73,7 @@ impl Server {
 
     /// The name under which it accepts logins.
     pub fn name(&self) -> &str {
-        &self.name
+        self.names.announced()
     }
 
     /// What a client on this machine dials, as in `ws://127.0.0.1:7300`. The socket's path is `/v1/socket`.
@@ -37,7 +81,181 @@ impl Server {
         format!("ws://{}", self.local_addr)
     }
 
-    /// Stops accepting, stores what was received, closes every socket, and returns when all is down; at most 10
-    /// seconds.
-    pub async fn shutdown(self) {}
+    /// Stops accepting, stores what was received, closes every socket, and returns when all is down and the data
+    /// directory may be opened again; at most 10 seconds.
+    pub async fn shutdown(mut self) {
+        // A runtime without timers may await this: the deadline is kept by the server's own threads.
+        let (hubs, open, log) =
+            (self.control.hubs.clone(), self.control.open.clone(), self.control.log.take());
+        let actix = self.control.actix.clone();
+        let (done, is_done) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new().name("conclave-shutdown".to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            if let Ok(runtime) = runtime {
+                runtime.block_on(stop(&actix, log, &hubs, &open));
+            }
+            drop(done);
+        });
+        if thread.is_ok() {
+            let _ = is_done.await;
+        }
+        drop(self.control.actix.stop(false));
+        if let Some(down) = self.control.down.take() {
+            let _ = down.await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.control.actix.stop(false));
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("local_addr", &self.local_addr).finish_non_exhaustive()
+    }
+}
+
+/// Raises this process' limit on open files as far as the system lets it, and returns it: each connection is one, and
+/// the usual limit is 1,024. For programs that run a server or many clients; the server does not do it by itself.
+pub fn raise_open_file_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let limit = if raised.is_ok() { maximum } else { current };
+    limit.unwrap_or(u64::MAX)
+}
+
+/// In order: nobody new, everything received is stored and answered, everybody is told goodbye.
+async fn stop(actix: &ServerHandle, log: Option<LogQueue>, hubs: &Hubs, open: &AtomicUsize) {
+    /// Sockets close within the time that a client gets to answer; this is how often that is looked at.
+    const LOOK_AGAIN: Duration = Duration::from_millis(5);
+    let in_order = async {
+        actix.pause().await;
+        if let Some(log) = log {
+            log.flush().await;
+        }
+        hubs.close();
+        while open.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    if tokio::time::timeout(SHUTDOWN_DEADLINE, in_order).await.is_err() {
+        tracing::warn!("some connections did not close in time");
+    }
+}
+
+/// The server's main thread, from start to end.
+async fn run(config: Config, started: oneshot::Sender<Result<Server, StartError>>) {
+    let parts = match prepare(&config).await {
+        Ok(parts) => parts,
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    let Parts { listener, local_addr, service, hubs, writer } = parts;
+    let open = Arc::new(AtomicUsize::new(0));
+    let names = service.names.clone();
+    let control_log = service.log.clone();
+    let workers = config.worker_count();
+    // Each worker's hub holds a share of this; the last one gone lets go of the log and the store.
+    let bound = serve(workers, listener, &service, &hubs, &open);
+    drop(service);
+    let actix = match bound {
+        Ok(actix) => actix,
+        Err(source) => {
+            let _ = started.send(Err(StartError::Listen { listen: config.listen, source }));
+            return;
+        }
+    };
+    let control = Control { actix: actix.handle(), hubs, log: Some(control_log), open, down: None };
+    let server = Server { local_addr, names, control };
+    if started.send(Ok(server)).is_ok()
+        && let Err(error) = actix.await
+    {
+        tracing::error!(%error, "the server ended");
+    }
+    // The workers' threads let go of the log when they are gone; then the writer ends, the store's last user.
+    let _ = actix_rt::task::spawn_blocking(move || writer.join()).await;
+}
+
+struct Parts {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    service: Arc<Service>,
+    hubs: Arc<Hubs>,
+    writer: std::thread::JoinHandle<()>,
+}
+
+async fn prepare(config: &Config) -> Result<Parts, StartError> {
+    let (listener, local_addr) = listen(config.listen)?;
+    let names = Arc::new(ServerNames::new(config.name.as_deref(), local_addr)?);
+    let dir = config.data_dir.clone();
+    let opened = actix_rt::task::spawn_blocking(move || Embedded::open(&dir)).await;
+    let store: Arc<dyn Store> =
+        Arc::new(opened.map_err(|error| StartError::Thread(io::Error::other(error)))??);
+    let groups = Arc::new(GroupCache::new(store.clone()));
+    let hubs = Arc::new(Hubs::default());
+    let (acknowledgements, health) = (Arc::<Acknowledgements>::default(), Arc::<Health>::default());
+    let writer = Writer {
+        store: store.clone(),
+        groups: groups.clone(),
+        hubs: hubs.clone(),
+        acknowledgements: acknowledgements.clone(),
+        health: health.clone(),
+    };
+    let (log, writer) = writer.start()?;
+    let service = Arc::new(Service { names, store, groups, log, acknowledgements, health });
+    Ok(Parts { listener, local_addr, service, hubs, writer })
+}
+
+fn listen(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = || {
+        let socket = match listen {
+            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
+            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
+        }?;
+        // So that a restart need not wait for the old connections' last packets.
+        socket.set_reuseaddr(true)?;
+        socket.bind(listen)?;
+        let listener = socket.listen(BACKLOG)?.into_std()?;
+        let local_addr = listener.local_addr()?;
+        Ok((listener, local_addr))
+    };
+    bound().map_err(|source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortTaken { listen },
+        _ => StartError::Listen { listen, source },
+    })
+}
+
+fn serve(
+    workers: usize,
+    listener: TcpListener,
+    service: &Arc<Service>,
+    hubs: &Arc<Hubs>,
+    open: &Arc<AtomicUsize>,
+) -> io::Result<actix_server::Server> {
+    let (service, hubs, open) = (service.clone(), hubs.clone(), open.clone());
+    let server = actix_server::Server::build()
+        .workers(workers)
+        .max_concurrent_connections(MAX_CONNECTIONS_PER_WORKER)
+        .worker_max_blocking_threads(READERS_PER_WORKER)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .listen("conclave", listener, move || {
+            let hub = Hub::start(service.clone(), &hubs, open.clone());
+            let health = service.health.clone();
+            let app = App::new().configure(move |config| http::routes(config, health.clone()));
+            HttpService::build()
+                .tcp_nodelay(true)
+                .upgrade(fn_service(move |(request, framed): (Request, Framed<TcpStream, h1::Codec>)| {
+                    http::upgrade(Rc::clone(&hub), request, framed)
+                }))
+                .finish(map_config(app, |_| AppConfig::default()))
+                .tcp()
+        })?;
+    Ok(server.run())
 }

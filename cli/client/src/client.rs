@@ -1,38 +1,101 @@
 //! The client: one open profile.
 
+use crate::connection::Address;
+use crate::directory::Names;
 use crate::error::ClientError;
-use crate::notice::Notice;
-use crate::profile::Unlock;
-use crate::summary::{Delivered, GroupDetail, GroupSummary, Identity, StoredMessage};
+use crate::handout::Handout;
+use crate::local::{Local, now};
+use crate::profile::{Lock, Profile, Unlock};
+use crate::session::Session;
+use crate::store::{Contact, ProfileRow, damaged};
+use crate::summary::Identity;
+use conclave_engine::{Device, Scope};
 use conclave_wire::name::Name;
-use conclave_wire::roster::Role;
 use std::path::Path;
 
 /// One open profile. While it lives, no other process can open the profile.
-#[derive(Debug)]
+///
+/// Calls that need the server connect when there is no connection; they return errors whose text says what failed and,
+/// after a semicolon, what to do.
 pub struct Client {
-    identity: Identity,
-}
-
-fn soon<T>() -> Result<T, ClientError> {
-    Err(ClientError::Internal { what: "not built yet".into() })
+    pub(crate) identity: Identity,
+    pub(crate) address: Address,
+    pub(crate) profile: ProfileRow,
+    pub(crate) local: Local,
+    pub(crate) session: Session,
+    pub(crate) names: Names,
+    pub(crate) handout: Handout,
+    /// Let go last, after the store is closed.
+    _lock: Lock,
 }
 
 impl Client {
     /// Makes an identity in `dir`, stores it, and registers it under `name` on `server` (`ws://host:port`). If the
-    /// registration fails, the profile stays and the same call finishes it later.
-    pub async fn create(
-        _dir: &Path,
-        _unlock: &Unlock,
-        _name: Name,
-        _server: &str,
+    /// registration fails, the profile stays, and the same call finishes it later, under another name if need be.
+    pub async fn create(dir: &Path, unlock: &Unlock, name: Name, server: &str) -> Result<Self, ClientError> {
+        Self::create_at(dir, unlock, name, server, false).await
+    }
+
+    /// Like [`create`](Self::create), with a server on another machine and nothing that encrypts the way to it: who can
+    /// listen there learns what the server learns, that is who talks to whom and how much.
+    pub async fn create_over_open_network(
+        dir: &Path,
+        unlock: &Unlock,
+        name: Name,
+        server: &str,
     ) -> Result<Self, ClientError> {
-        soon()
+        Self::create_at(dir, unlock, name, server, true).await
+    }
+
+    async fn create_at(
+        dir: &Path,
+        unlock: &Unlock,
+        name: Name,
+        server: &str,
+        plain: bool,
+    ) -> Result<Self, ClientError> {
+        Address::parse(server, plain)?;
+        let wanted =
+            ProfileRow { name, server: server.to_owned(), registered: false, published: None, plain };
+        let (dir, unlock, first) = (dir.to_owned(), unlock.clone(), wanted.clone());
+        let profile = unblock(move || make(&dir, &unlock, &first)).await?;
+        let mut client = Self::load(profile, wanted.clone())?;
+        let contact = Contact { name: Some(wanted.name.clone()), ..Contact::new(client.identity.account) };
+        client.local.write(|step| {
+            step.set_profile(&wanted)?;
+            step.set_contact(&contact)
+        })?;
+        client.ensure_connected().await?;
+        Ok(client)
     }
 
     /// Opens a profile. Connects when something first needs the server.
-    pub async fn open(_dir: &Path, _unlock: &Unlock) -> Result<Self, ClientError> {
-        soon()
+    pub async fn open(dir: &Path, unlock: &Unlock) -> Result<Self, ClientError> {
+        let (dir, unlock) = (dir.to_owned(), unlock.clone());
+        let (profile, row) = unblock(move || Profile::open(&dir, &unlock)).await?;
+        Self::load(profile, row)
+    }
+
+    fn load(profile: Profile, row: ProfileRow) -> Result<Self, ClientError> {
+        let Profile { store, lock } = profile;
+        let device =
+            Device::load(store.records(Scope::Device)?).map_err(|error| damaged(&error.to_string()))?;
+        let identity = Identity {
+            name: row.name.clone(),
+            account: device.account(),
+            device: device.id(),
+            server: row.server.clone(),
+        };
+        Ok(Self {
+            identity,
+            address: Address::parse(&row.server, row.plain)?,
+            profile: row,
+            local: Local::new(store, device)?,
+            session: Session::default(),
+            names: Names::default(),
+            handout: Handout::default(),
+            _lock: lock,
+        })
     }
 
     /// Who this profile is.
@@ -40,71 +103,46 @@ impl Client {
         &self.identity
     }
 
-    /// Begins a group and adds `members`. Nothing is made if one of the names is unknown.
-    pub async fn create_group(
-        &mut self,
-        _label: &str,
-        _members: &[Name],
-    ) -> Result<GroupSummary, ClientError> {
-        soon()
-    }
-
-    /// The groups of this profile, by label. What the profile knows; asks nobody.
-    pub fn groups(&mut self) -> Result<Vec<GroupSummary>, ClientError> {
-        soon()
-    }
-
-    /// A group with its members, by its label or at least 8 digits of its id. What the profile knows; asks nobody.
-    pub fn group(&mut self, _label: &str) -> Result<GroupDetail, ClientError> {
-        soon()
-    }
-
-    /// Adds accounts, as members.
-    pub async fn add(&mut self, _label: &str, _names: &[Name]) -> Result<GroupSummary, ClientError> {
-        soon()
-    }
-
-    /// Removes accounts. When this returns, nothing sent from now on can be read by them.
-    pub async fn remove(&mut self, _label: &str, _names: &[Name]) -> Result<GroupSummary, ClientError> {
-        soon()
-    }
-
-    /// Changes an account's role.
-    pub async fn set_role(
-        &mut self,
-        _label: &str,
-        _name: &Name,
-        _role: Role,
-    ) -> Result<GroupSummary, ClientError> {
-        soon()
-    }
-
-    /// Sends a text. Returns when the server has it durably and it was seen in the log.
-    pub async fn send(&mut self, _label: &str, _text: &str) -> Result<Delivered, ClientError> {
-        soon()
-    }
-
-    /// Fetches and processes everything new in all groups, and hands out every notice not handed out before.
-    pub async fn sync(&mut self) -> Result<Vec<Notice>, ClientError> {
-        soon()
-    }
-
-    /// Like [`sync`](Self::sync), but leaves the notices to a later `sync` or [`next`](Self::next).
-    pub async fn fetch(&mut self) -> Result<(), ClientError> {
-        soon()
-    }
-
-    /// Waits for the next notice. Keeps the connection up, and connects again with growing pauses when it is lost.
-    /// Cancel-safe: dropping the future loses nothing.
-    pub async fn next(&mut self) -> Result<Notice, ClientError> {
-        soon()
-    }
-
-    /// The messages of a group that this profile has read or sent, in log order. Asks nobody.
-    pub fn history(&mut self, _label: &str) -> Result<Vec<StoredMessage>, ClientError> {
-        soon()
-    }
-
     /// Ends the connection in order and closes the profile. Dropping the client does the same, in haste.
-    pub async fn close(self) {}
+    pub async fn close(mut self) {
+        self.acknowledge(true).await;
+        if let Some(connection) = self.session.connection.take() {
+            connection.close().await;
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Err(error) = self.clear_handed() {
+            tracing::warn!(%error, "some notices will be handed out again");
+        }
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Makes the profile, or opens one that was made and not registered.
+fn make(dir: &Path, unlock: &Unlock, row: &ProfileRow) -> Result<Profile, ClientError> {
+    Profile::create(dir, unlock, |step| {
+        let (_, changes) = Device::create(now(), &mut rand::rng())
+            .map_err(|error| ClientError::Internal { what: error.to_string() })?;
+        step.apply(&changes)?;
+        step.set_profile(row)
+    })
+    .map(|(profile, _)| profile)
+}
+
+/// Runs what takes a while, as stretching a passphrase does, beside the runtime's own threads.
+async fn unblock<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ClientError> + Send + 'static,
+) -> Result<T, ClientError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(ClientError::Internal { what: format!("opening the profile failed: {error}") }),
+    }
 }

@@ -114,7 +114,7 @@ pub enum ClientError {
     },
     /// The directory gives another account for a name than before.
     #[error(
-        "DANGER: {name} was {pinned} and the server now says {found}. Somebody may be posing as {name}. Nothing was sent. Ask {name} over another channel before you go on"
+        "DANGER: the account of {name} was {pinned}, and the server now gives {found} for it: somebody may be posing as {name}; nothing was sent, ask {name} over another channel before you go on"
     )]
     AccountChanged {
         /// Whose.
@@ -126,7 +126,7 @@ pub enum ClientError {
     },
     /// The directory gives another name for an account than before, or an older list of its devices.
     #[error(
-        "DANGER: what the server says about {name} contradicts what it said before: {what}. Nothing was sent"
+        "DANGER: what the server says about {name} contradicts what it said before ({what}); nothing was sent, ask {name} over another channel before you go on"
     )]
     Contradiction {
         /// About whom.
@@ -169,6 +169,12 @@ pub enum ClientError {
         /// The group.
         label: String,
     },
+    /// The server has no keys to which something for the other account could be sealed.
+    #[error("there are no usable keys of {name} on the server; {name} must come online once, then try again")]
+    NoPrekeys {
+        /// Whose.
+        name: Name,
+    },
     /// The other account is not in the group.
     #[error("{name} is not in {label}; `conclave group show {label}` lists its members")]
     NotInGroup {
@@ -186,7 +192,7 @@ pub enum ClientError {
         label: String,
     },
     /// A rule of the group forbids it.
-    #[error("{why}")]
+    #[error("not allowed: {why}")]
     NotAllowed {
         /// Which.
         why: String,
@@ -239,6 +245,14 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the same call may succeed a little later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Unavailable | Self::Refused(Refusal::RateLimited { .. })
+        )
+    }
+
     /// The exit status of a command that ends with this error; the numbers never change their meaning.
     ///
     /// | status | meaning |
@@ -262,6 +276,7 @@ impl ClientError {
             Self::NotMember { .. }
             | Self::NeedWelcome { .. }
             | Self::NotAllowed { .. }
+            | Self::NoPrekeys { .. }
             | Self::AlreadyInGroup { .. } => 4,
             Self::Unreachable { .. } | Self::Unavailable | Self::Queued { .. } | Self::Busy { .. } => 5,
             Self::AccountChanged { .. } | Self::Contradiction { .. } => 6,

@@ -6,22 +6,30 @@
 //! die between any two steps.
 
 mod client;
+mod connection;
+mod content;
+mod directory;
 mod error;
+mod groups;
+mod handout;
+mod label;
+mod local;
 mod notice;
 mod profile;
+mod session;
 mod store;
 mod summary;
+mod sync;
 
 pub use client::Client;
+pub use conclave_engine::{GroupState, MessageId};
 pub use conclave_wire::entry::EntryKind;
 pub use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Seq, Timestamp};
 pub use conclave_wire::name::{Name, NameError};
 pub use conclave_wire::reply::Refusal;
 pub use conclave_wire::roster::Role;
+pub use content::MAX_TEXT;
 pub use error::ClientError;
 pub use notice::{Notice, NoticeKind, Person};
 pub use profile::Unlock;
-pub use summary::{
-    ContentKind, Delivered, GroupDetail, GroupState, GroupSummary, Identity, MemberDetail, MessageId,
-    StoredMessage,
-};
+pub use summary::{ContentKind, Delivered, GroupDetail, GroupSummary, Identity, MemberDetail, StoredMessage};

@@ -34,7 +34,7 @@ impl std::fmt::Debug for Unlock {
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) store: Store,
-    _lock: File,
+    pub(crate) lock: Lock,
 }
 
 impl Profile {
@@ -47,7 +47,7 @@ impl Profile {
         let lock = lock(dir)?;
         let store = Store::open(&path, unlock)?.ok_or_else(|| damaged("conclave.db is empty"))?;
         let row = store.profile()?;
-        Ok((Self { store, _lock: lock }, row))
+        Ok((Self { store, lock }, row))
     }
 
     /// Opens a profile whose registration was not finished, or makes one with what `first` writes.
@@ -72,7 +72,7 @@ impl Profile {
         if row.registered {
             return Err(ClientError::ProfileExists { dir: dir.to_owned() });
         }
-        Ok((Self { store, _lock: lock }, row))
+        Ok((Self { store, lock }, row))
     }
 }
 
@@ -84,12 +84,18 @@ fn make_private(dir: &Path) -> Result<(), ClientError> {
     builder.create(dir).map_err(|e| failed("creating", dir, e))
 }
 
-fn lock(dir: &Path) -> Result<File, ClientError> {
+/// Keeps other processes out of a profile while it lives. The operating system takes it back should the process die.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+fn lock(dir: &Path) -> Result<Lock, ClientError> {
     let path = dir.join("lock");
     let file = File::options().write(true).create(true).truncate(false).open(&path);
     let file = file.map_err(|e| failed("creating", &path, e))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(ClientError::ProfileLocked { dir: dir.to_owned() }),
         Err(TryLockError::Error(e)) => Err(failed("locking", &path, e)),
     }

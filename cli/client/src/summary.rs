@@ -1,5 +1,6 @@
 //! What a client tells of itself, its groups and its messages.
 
+use conclave_engine::{GroupState, MessageId};
 use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Seq, Timestamp};
 use conclave_wire::name::Name;
 use conclave_wire::roster::Role;
@@ -16,22 +17,6 @@ pub struct Identity {
     /// The server's address, as given when the profile was made.
     pub server: String,
 }
-
-/// Where this device stands in a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum GroupState {
-    /// Reads and sends.
-    Active,
-    /// Has missed a secret; somebody must remove and add the account again.
-    NeedWelcome,
-    /// Was removed; reads what it has read before and nothing more.
-    Removed,
-}
-
-/// A message's identifier, kept when it is sealed again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageId(pub [u8; 16]);
 
 /// A group in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]

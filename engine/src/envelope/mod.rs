@@ -7,6 +7,9 @@ mod initial;
 mod merkle_path;
 mod wrap;
 
+#[cfg(test)]
+mod vectors;
+
 pub(crate) use context::{CommittedSecret, EnvelopeContext, Purpose};
 pub(crate) use continued::ContinuedOpening;
 pub use delivery::OpenError;

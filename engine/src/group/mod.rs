@@ -20,6 +20,9 @@ mod state;
 mod storage;
 mod welcome;
 
+#[cfg(test)]
+mod vectors;
+
 pub use catch_up::CaughtUp;
 pub use create::{CreateError, NewGroup};
 pub use distribute::{DistributeError, Distributed, DistributionUpload};

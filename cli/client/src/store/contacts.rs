@@ -4,7 +4,7 @@ use super::crypto::{Place, Table};
 use super::{Step, Store, damaged, parse};
 use crate::error::ClientError;
 use conclave_wire::codec::{self, Structure};
-use conclave_wire::ids::{AccountId, ManifestHash, ManifestVersion};
+use conclave_wire::ids::{AccountId, GroupId, ManifestHash, ManifestVersion};
 use conclave_wire::name::Name;
 use minicbor::{Decode, Encode};
 use rusqlite::{OptionalExtension, params};
@@ -23,6 +23,19 @@ pub(crate) struct Contact {
     /// The newest manifest seen: an older one from the server is a lie.
     #[n(2)]
     pub(crate) manifest: Option<KnownManifest>,
+    /// The group in which it was met, if it was not looked up.
+    #[n(3)]
+    pub(crate) met: Option<GroupId>,
+    /// A name that the server gave for it and that is pinned to another account: told once.
+    #[n(4)]
+    pub(crate) refused_name: Option<Name>,
+}
+
+impl Contact {
+    /// An account that was seen for the first time.
+    pub(crate) fn new(account: AccountId) -> Self {
+        Self { account, name: None, manifest: None, met: None, refused_name: None }
+    }
 }
 
 /// A manifest that was seen.
@@ -66,12 +79,37 @@ impl Store {
         }
     }
 
+    /// Contacts without a name, the oldest first.
+    pub(crate) fn unnamed_contacts(&self) -> Result<Vec<Contact>, ClientError> {
+        let mut query = self
+            .db
+            .prepare_cached("select account, sealed from contact where name is null order by rowid")?;
+        let mut rows = query.query([])?;
+        let mut contacts = Vec::new();
+        while let Some(row) = rows.next()? {
+            let place: Place = row.get(0)?;
+            contacts.push(
+                self.open_contact(&place, row.get_ref(1)?.as_blob().map_err(|_| damaged("a contact"))?)?,
+            );
+        }
+        Ok(contacts)
+    }
+
     fn open_contact(&self, place: &Place, sealed: &[u8]) -> Result<Contact, ClientError> {
         parse(&self.keys.open(CONTACT, &[place], sealed)?)
     }
 }
 
 impl Step<'_> {
+    /// Adds an account that was met in a group, unless it is known.
+    pub(crate) fn meet(&mut self, account: AccountId, group: GroupId) -> Result<(), ClientError> {
+        let contact = Contact { met: Some(group), ..Contact::new(account) };
+        let place = self.keys.place(CONTACT, &[account.as_bytes()]);
+        let known =
+            self.tx.prepare_cached("select 1 from contact where account = ?1")?.exists(params![place])?;
+        if known { Ok(()) } else { self.set_contact(&contact) }
+    }
+
     /// Adds or replaces a contact. The caller has made sure that the name is not another's.
     pub(crate) fn set_contact(&mut self, contact: &Contact) -> Result<(), ClientError> {
         let place = self.keys.place(CONTACT, &[contact.account.as_bytes()]);

@@ -18,9 +18,11 @@ pub(crate) struct GroupRow {
     /// Unique in the profile.
     #[n(1)]
     pub(crate) label: String,
-    /// The commit that added this device with a welcome that the engine refused. The group has no records then; a later
-    /// commit that adds the device again is tried again.
+    /// Whether the group has records. Without, all that is known of it is that joining it was refused.
     #[n(2)]
+    pub(crate) open: bool,
+    /// The commit that added this device with a welcome that was refused; a later one is tried again.
+    #[n(3)]
     pub(crate) refused_join: Option<Seq>,
 }
 
@@ -52,6 +54,13 @@ impl Step<'_> {
         self.tx
             .prepare_cached("insert or replace into groups (place, sealed) values (?1, ?2)")?
             .execute(params![place, sealed])?;
+        Ok(())
+    }
+
+    /// Forgets a group that never came to be.
+    pub(crate) fn remove_group(&mut self, id: GroupId) -> Result<(), ClientError> {
+        let place = self.keys.place(GROUPS, &[id.as_bytes()]);
+        self.tx.prepare_cached("delete from groups where place = ?1")?.execute(params![place])?;
         Ok(())
     }
 }

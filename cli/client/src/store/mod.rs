@@ -18,11 +18,11 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use contacts::Contact;
+pub(crate) use contacts::{Contact, KnownManifest};
 pub(crate) use crypto::damaged;
 pub(crate) use groups::GroupRow;
 pub(crate) use history::HistoryRow;
-pub(crate) use inbox::{InboxId, InboxRow};
+pub(crate) use inbox::{InboxId, InboxKind, InboxRow};
 pub(crate) use outbox::{OutboxId, OutboxItem};
 pub(crate) use settings::ProfileRow;
 

@@ -4,6 +4,7 @@ use super::crypto::Table;
 use super::{Step, Store, damaged, parse};
 use crate::error::ClientError;
 use conclave_wire::codec::{self, Structure};
+use conclave_wire::ids::PrekeysHash;
 use conclave_wire::name::Name;
 use minicbor::{Decode, Encode};
 use rusqlite::params;
@@ -21,6 +22,12 @@ pub(crate) struct ProfileRow {
     /// Whether the server has said that it knows the account. Until then name and server may still change.
     #[n(2)]
     pub(crate) registered: bool,
+    /// The prekeys that the server has.
+    #[n(3)]
+    pub(crate) published: Option<PrekeysHash>,
+    /// Whether the server may be another machine although the way to it is not encrypted.
+    #[n(4)]
+    pub(crate) plain: bool,
 }
 
 impl Structure for ProfileRow {

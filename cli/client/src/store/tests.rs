@@ -58,6 +58,8 @@ fn first(step: &mut Step<'_>) -> Result<(), ClientError> {
         name: "alice".parse().unwrap(),
         server: "ws://127.0.0.1:7300".into(),
         registered: false,
+        published: None,
+        plain: false,
     })
 }
 
@@ -186,15 +188,15 @@ fn inbox_numbers_are_never_used_again() {
 fn contacts_are_found_by_account_and_name() {
     let dir = Dir::new();
     let mut store = dir.create();
-    let bob = Contact {
-        account: AccountId::from_bytes([2; 32]),
-        name: Some("bob".parse().unwrap()),
-        manifest: None,
-    };
+    let bob = Contact { name: Some("bob".parse().unwrap()), ..Contact::new(AccountId::from_bytes([2; 32])) };
     let mut step = store.step().unwrap();
     step.set_contact(&Contact { name: None, ..bob.clone() }).unwrap();
     step.set_contact(&bob).unwrap();
+    step.meet(bob.account, GROUP).unwrap();
+    step.meet(AccountId::from_bytes([3; 32]), GROUP).unwrap();
     step.commit().unwrap();
+    let unnamed: Vec<_> = store.unnamed_contacts().unwrap().iter().map(|c| (c.account, c.met)).collect();
+    assert_eq!(unnamed, [(AccountId::from_bytes([3; 32]), Some(GROUP))]);
     assert_eq!(store.contact(&bob.account).unwrap(), Some(bob.clone()));
     assert_eq!(store.contact_named(&"bob".parse().unwrap()).unwrap(), Some(bob));
     assert_eq!(store.contact_named(&"carol".parse().unwrap()).unwrap(), None);

@@ -1,0 +1,134 @@
+//! Server addresses: what may be dialled, and the name that a login is bound to.
+
+use crate::error::ClientError;
+use std::net::IpAddr;
+use tokio_tungstenite::tungstenite::http::Uri;
+
+/// Where the server's socket is, below its address.
+const PATH: &str = "/v1/socket";
+
+const DEFAULT_PORT: u16 = 80;
+
+/// A server's address, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    given: String,
+    host: String,
+    port: u16,
+    name: String,
+}
+
+impl Address {
+    /// Parses `ws://host:port`. Without encryption on the way, an eavesdropper learns what a server learns: who talks to
+    /// whom. So other hosts than this one are refused unless `plain` allows it.
+    pub(crate) fn parse(given: &str, plain: bool) -> Result<Self, ClientError> {
+        let refuse = |why| ClientError::BadAddress { address: given.to_owned(), why };
+        let form = "write it as ws://HOST:PORT";
+        let uri: Uri = given.parse().map_err(|_| refuse(form))?;
+        match uri.scheme_str() {
+            Some("ws") => {}
+            Some("wss") => {
+                return Err(refuse(
+                    "wss:// is not built in yet; use ws:// to this machine, or through a tunnel",
+                ));
+            }
+            _ => return Err(refuse(form)),
+        }
+        let authority = uri.authority().ok_or_else(|| refuse(form))?;
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() || authority.as_str().contains('@') {
+            return Err(refuse("give host and port alone: ws://HOST:PORT"));
+        }
+        let host = authority.host().to_ascii_lowercase();
+        if host.is_empty() {
+            return Err(refuse(form));
+        }
+        // `port_u16` is absent for "host:" and "host:99999" as well, where the text goes on after the host.
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            None if authority.as_str().len() == authority.host().len() => DEFAULT_PORT,
+            None => return Err(refuse("the port must be a number from 1 to 65535")),
+        };
+        if port == 0 {
+            return Err(refuse("the port must be a number from 1 to 65535"));
+        }
+        if !plain && !is_loopback(&host) {
+            return Err(refuse(
+                "ws:// is not encrypted on the way, so it is allowed to this machine alone; use a tunnel, or allow it \
+                 explicitly",
+            ));
+        }
+        let name = if port == DEFAULT_PORT { host.clone() } else { format!("{host}:{port}") };
+        Ok(Self { given: given.to_owned(), host, port, name })
+    }
+
+    /// As the user wrote it.
+    pub(crate) fn as_given(&self) -> &str {
+        &self.given
+    }
+
+    /// What a login is bound to: host and port, the port left out if it is the scheme's own.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the operating system dials.
+    pub(super) fn socket(&self) -> (&str, u16) {
+        (bare(&self.host), self.port)
+    }
+
+    /// What the handshake asks for.
+    pub(super) fn url(&self) -> String {
+        format!("ws://{}{PATH}", self.name)
+    }
+}
+
+/// An IPv6 address without its brackets; anything else as it is.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || bare(host).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_from_addresses() {
+        for (given, name, socket) in [
+            ("ws://127.0.0.1:7300", "127.0.0.1:7300", ("127.0.0.1", 7300)),
+            ("ws://LOCALHOST:7300/", "localhost:7300", ("localhost", 7300)),
+            ("ws://localhost", "localhost", ("localhost", 80)),
+            ("ws://localhost:80", "localhost", ("localhost", 80)),
+            ("ws://[::1]:7300", "[::1]:7300", ("::1", 7300)),
+        ] {
+            let address = Address::parse(given, false).unwrap();
+            assert_eq!((address.name(), address.socket()), (name, socket), "{given}");
+            assert_eq!(address.url(), format!("ws://{name}/v1/socket"));
+        }
+    }
+
+    #[test]
+    fn refusals_say_why() {
+        for (given, part) in [
+            ("", "ws://HOST:PORT"),
+            ("127.0.0.1:7300", "ws://HOST:PORT"),
+            ("http://127.0.0.1:7300", "ws://HOST:PORT"),
+            ("wss://chat.example", "not built in"),
+            ("ws://chat.example:7300", "not encrypted"),
+            ("ws://127.0.0.1.evil.example:7300", "not encrypted"),
+            ("ws://127.0.0.1:7300/path", "host and port alone"),
+            ("ws://me@127.0.0.1:7300", "host and port alone"),
+            ("ws://127.0.0.1:99999", "port"),
+            ("ws://127.0.0.1:0", "port"),
+            ("ws://127.0.0.1:", "port"),
+        ] {
+            let error = Address::parse(given, false).unwrap_err();
+            assert!(matches!(error, ClientError::BadAddress { .. }), "{given}");
+            assert!(error.to_string().contains(part), "{given}: {error}");
+        }
+        assert!(Address::parse("ws://chat.example:7300", true).is_ok());
+    }
+}

@@ -1,0 +1,192 @@
+//! Sending what the outbox holds, the same way after a call and after a crash.
+//!
+//! A row leaves the outbox in the transaction that processes its entry of the log, or when the server has refused it for
+//! good. If it is not known whether a row was posted before (another process wrote it, or the connection was lost), the
+//! log is read to its head first: what is in it is not posted again.
+
+use crate::client::Client;
+use crate::connection::{page, refused, unexpected};
+use crate::error::ClientError;
+use crate::local::now;
+use crate::store::{OutboxId, OutboxItem};
+use conclave_engine::MessageId;
+use conclave_wire::ids::{Epoch, GroupId, Opaque, Seq};
+use conclave_wire::reply::{Refusal, Reply};
+use conclave_wire::request::{Request, WelcomeFor};
+
+/// Entries asked for at once; the server sends fewer if they are large.
+const PAGE: u32 = 256;
+
+/// How often one flush goes around. Each round posts something or processes a commit of somebody else's.
+const MAX_ROUNDS: usize = 1000;
+
+/// How often one message is sealed again because the group changed under it.
+const MAX_RESEALS: usize = 16;
+
+impl Client {
+    /// Reads a group's log up to the head that the server names first.
+    pub(crate) async fn catch_up(&mut self, id: GroupId) -> Result<(), ClientError> {
+        let mut target: Option<Seq> = None;
+        loop {
+            let after = self.local.group(id)?.cursor();
+            let reply = self.request(Request::Fetch { group: id, after, limit: PAGE }).await?;
+            if matches!(reply, Reply::Refused { refusal: Refusal::NotMember }) && after == Seq(0) {
+                // A group whose genesis is still in the outbox.
+                return Ok(());
+            }
+            let (entries, head) = page(reply)?;
+            let target = *target.get_or_insert(head);
+            let cursor = self.local.process(id, &entries)?;
+            self.acknowledge_later(id, cursor);
+            let removed = self.local.group(id)?.own_role().is_none();
+            if cursor >= target || removed {
+                return Ok(());
+            }
+            if cursor == after {
+                let what = format!("it keeps back entries after {cursor} of a log that goes to {target}");
+                return Err(ClientError::OtherServerVersion { what });
+            }
+        }
+    }
+
+    /// Sends what the group's outbox holds, in order.
+    pub(crate) async fn flush(&mut self, id: GroupId) -> Result<(), ClientError> {
+        if !self.local.settled.contains(&id) {
+            self.catch_up(id).await?;
+            self.local.settled.insert(id);
+        }
+        let mut reseals = 0;
+        for _ in 0..MAX_ROUNDS {
+            let Some((row, item)) = self.local.next_outbox(id)? else { return Ok(()) };
+            match item {
+                OutboxItem::Commit { commit, deliveries, welcomes } => {
+                    self.post_commit(id, row, commit, deliveries, welcomes).await?;
+                }
+                OutboxItem::Distribution { distribution, deliveries, epoch } => {
+                    self.post_distribution(id, row, distribution, deliveries, epoch).await?;
+                }
+                OutboxItem::Message { id: message, content, sealed, .. } => {
+                    let message = MessageId::from_bytes(message);
+                    let group = self.local.group(id)?;
+                    if group.is_unconfirmed(&message) {
+                        self.post_message(id, sealed).await?;
+                    } else if group.sender_key_due(now()) {
+                        self.stage_sender_key(id).await?;
+                    } else if reseals < MAX_RESEALS {
+                        reseals += 1;
+                        self.reseal(id, row, message, content)?;
+                    } else {
+                        return Err(ClientError::Busy { label: self.local.label(&id) });
+                    }
+                }
+            }
+        }
+        Err(ClientError::Busy { label: self.local.label(&id) })
+    }
+
+    async fn post_commit(
+        &mut self,
+        id: GroupId,
+        row: OutboxId,
+        commit: Opaque,
+        deliveries: Vec<Opaque>,
+        welcomes: Vec<WelcomeFor>,
+    ) -> Result<(), ClientError> {
+        if self.local.group(id)?.cursor() > Seq(0) && !self.local.group(id)?.staged() {
+            // The log has decided against it.
+            return self.local.write(|step| step.remove_outbox(row));
+        }
+        match self.post(id, Request::Commit { commit, deliveries, welcomes }).await {
+            Ok(Reply::Accepted { group, seq }) if group == id => self.see(id, row, seq).await,
+            Ok(Reply::Refused { refusal: Refusal::HeadMoved { .. } }) => {
+                self.catch_up(id).await?;
+                self.drop_commit(id, row)
+            }
+            Ok(other) => {
+                self.drop_commit(id, row)?;
+                Err(unexpected(other))
+            }
+            // It was never sent.
+            Err(error @ ClientError::TooLarge { .. }) => {
+                self.drop_commit(id, row)?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives up a commit that the server will not take. Its secret is forgotten with it.
+    fn drop_commit(&mut self, id: GroupId, row: OutboxId) -> Result<(), ClientError> {
+        let group = self.local.group(id)?;
+        if group.cursor() == Seq(0) {
+            return self.local.forget_group(id);
+        }
+        let changes = if group.staged() { Some(group.abandon_staged_commit()) } else { None };
+        self.local.write(|step| {
+            changes.iter().try_for_each(|changes| step.apply(changes))?;
+            step.remove_outbox(row)
+        })
+    }
+
+    async fn post_distribution(
+        &mut self,
+        id: GroupId,
+        row: OutboxId,
+        distribution: Opaque,
+        deliveries: Vec<Opaque>,
+        epoch: Epoch,
+    ) -> Result<(), ClientError> {
+        if self.local.group(id)?.epoch() != epoch {
+            return self.local.write(|step| step.remove_outbox(row));
+        }
+        self.local.remember_posted(&distribution.0);
+        match self.post(id, Request::Distribute { group: id, distribution, deliveries }).await {
+            Ok(Reply::Accepted { seq, .. }) => self.see(id, row, seq).await,
+            Ok(Reply::Refused { refusal: Refusal::EpochStale { .. } }) => self.catch_up(id).await,
+            Ok(other) => {
+                // Nothing was sealed under it yet, so nothing is lost with it.
+                self.local.write(|step| step.remove_outbox(row))?;
+                Err(unexpected(other))
+            }
+            Err(error @ ClientError::TooLarge { .. }) => {
+                self.local.write(|step| step.remove_outbox(row))?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn post_message(&mut self, id: GroupId, sealed: Opaque) -> Result<(), ClientError> {
+        match self.post(id, Request::Post { group: id, message: sealed }).await? {
+            Reply::Accepted { .. } | Reply::Refused { refusal: Refusal::EpochStale { .. } } => {
+                self.catch_up(id).await
+            }
+            // Whatever the reason, the message stays: its successors link to it.
+            Reply::Refused { refusal } => Err(refused(refusal)),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Posts, with a note of not knowing what became of it until the answer is there.
+    async fn post(&mut self, id: GroupId, request: Request) -> Result<Reply, ClientError> {
+        self.local.settled.remove(&id);
+        let answered = self.request(request).await;
+        // What was too large for a frame was not posted.
+        if matches!(answered, Ok(_) | Err(ClientError::TooLarge { .. })) {
+            self.local.settled.insert(id);
+        }
+        answered
+    }
+
+    /// Reads the log up to where the server has put something of ours, and makes sure that it is there.
+    async fn see(&mut self, id: GroupId, row: OutboxId, seq: Seq) -> Result<(), ClientError> {
+        self.catch_up(id).await?;
+        let waits = self.local.store.outbox(id)?.iter().any(|(waiting, _)| *waiting == row);
+        if waits && self.local.group(id)?.cursor() >= seq {
+            self.local.write(|step| step.remove_outbox(row))?;
+            let what = format!("it says that it accepted an entry as {seq}, and shows another there");
+            return Err(ClientError::OtherServerVersion { what });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,284 @@
+//! Processing a log: each entry goes to the engine, and what it meant is stored with what it changed.
+
+use crate::error::ClientError;
+use crate::local::{Local, now};
+use crate::store::{HistoryRow, InboxKind, InboxRow, OutboxId, OutboxItem};
+use conclave_engine::{Changes, Continuity, Event, GroupMessage, GroupState, MessageId, ReceiveError};
+use conclave_wire::entry::{Entry, EntryKind};
+use conclave_wire::ids::{AccountId, GroupId, Opaque, Seq};
+
+/// What processing some entries adds up to, stored in one transaction.
+#[derive(Default)]
+struct Batch {
+    changes: Changes,
+    rows: Vec<Row>,
+    /// The group's outbox, read when an entry first concerns it.
+    outbox: Option<Vec<(OutboxId, OutboxItem)>>,
+    done: Vec<OutboxId>,
+    met: Vec<AccountId>,
+}
+
+enum Row {
+    Notice(Seq, InboxKind),
+    /// A message, and whether it is told as one, or as sent, or not at all.
+    Message(HistoryRow, Option<Told>),
+}
+
+#[derive(Clone, Copy)]
+enum Told {
+    Received,
+    Sent,
+}
+
+impl Local {
+    /// Processes entries of one group: those before the cursor are passed over, and it ends at a gap. Returns the
+    /// cursor.
+    pub(crate) fn process(&mut self, id: GroupId, entries: &[Entry]) -> Result<Seq, ClientError> {
+        let mut batch = Batch::default();
+        let mut refused = None;
+        for entry in entries {
+            let cursor = self.group(id)?.cursor();
+            if entry.seq <= cursor {
+                continue;
+            }
+            if cursor.next() != Some(entry.seq) {
+                break;
+            }
+            match self.process_entry(id, entry, &mut batch) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        // What came before the error has changed the engine, so it is stored first.
+        self.store_batch(id, batch)?;
+        match refused {
+            Some(error) => Err(error),
+            None => Ok(self.group(id)?.cursor()),
+        }
+    }
+
+    /// Says whether to go on.
+    fn process_entry(&mut self, id: GroupId, entry: &Entry, batch: &mut Batch) -> Result<bool, ClientError> {
+        let (group, device) = self.group_and_device(id)?;
+        match group.receive(device, entry, now()) {
+            Ok(received) => {
+                batch.changes.extend(received.changes);
+                // The engine has gone on: without what belongs to it, its changes must not be stored.
+                let noted = self.note_event(id, entry, received.event, batch);
+                noted.inspect_err(|_| self.break_off()).map(|()| true)
+            }
+            // Not a place to step over: the server gives what was not asked for, or what nobody should see.
+            Err(error @ (ReceiveError::Group | ReceiveError::OutOfOrder { .. })) => {
+                Err(ClientError::OtherServerVersion { what: error.to_string() })
+            }
+            Err(ReceiveError::Removed) => Ok(false),
+            Err(error) => {
+                let skipped = group.skip(entry).map_err(|e| ClientError::Internal { what: e.to_string() })?;
+                batch.changes.extend(skipped);
+                if !self.is_harmless(entry, &error) {
+                    let advice = advice(&error).to_owned();
+                    let what = format!("entry {} was refused: {error}", entry.seq);
+                    batch.rows.push(Row::Notice(entry.seq, InboxKind::Alarm { what, advice }));
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// What a repeat after a broken connection looks like, and what was told before.
+    fn is_harmless(&self, entry: &Entry, error: &ReceiveError) -> bool {
+        match error {
+            ReceiveError::Repeated(_) => true,
+            ReceiveError::Cloned => entry.kind == EntryKind::Distribution && self.was_posted(&entry.body.0),
+            // Told once, at the commit whose secret was missed.
+            ReceiveError::NeedWelcome => true,
+            _ => false,
+        }
+    }
+
+    fn note_event(
+        &mut self,
+        id: GroupId,
+        entry: &Entry,
+        event: Event,
+        batch: &mut Batch,
+    ) -> Result<(), ClientError> {
+        let seq = entry.seq;
+        match event {
+            Event::Founded => {
+                self.awaited.commits += 1;
+                self.finish(id, batch, |item| !matches!(item, OutboxItem::Message { .. }))?;
+            }
+            Event::Message(message) => batch.note_message(seq, message),
+            Event::Sent { id: message } => self.note_sent(id, seq, message, batch)?,
+            Event::SenderKey { sender, readable, .. } => {
+                if sender.device == self.device.id() {
+                    self.finish(id, batch, |item| matches!(item, OutboxItem::Distribution { .. }))?;
+                } else if !readable {
+                    batch.alarm(seq, "a member's new sender key could not be opened", WELCOME);
+                }
+            }
+            Event::EpochChanged { author, added, removed, roles, own, state, .. } => {
+                self.awaited.commits += usize::from(own);
+                // What was staged in the epoch before either is this commit or has lost.
+                self.finish(id, batch, |item| !matches!(item, OutboxItem::Message { .. }))?;
+                batch.met.extend(&added);
+                for (accounts, kind) in [
+                    (added, (|by, who| InboxKind::Added { by, who }) as fn(_, _) -> _),
+                    (removed, |by, who| InboxKind::Removed { by, who }),
+                ] {
+                    if !accounts.is_empty() && !own {
+                        batch.rows.push(Row::Notice(seq, kind(author, accounts)));
+                    }
+                }
+                if !own {
+                    let role = |(who, role)| InboxKind::RoleChanged { by: author, who, role };
+                    batch.rows.extend(roles.into_iter().map(|change| Row::Notice(seq, role(change))));
+                }
+                if state == GroupState::NeedWelcome {
+                    batch.alarm(
+                        seq,
+                        "this device missed a secret of the group and cannot follow it",
+                        WELCOME,
+                    );
+                }
+            }
+            Event::Removed { by } => {
+                batch.rows.push(Row::Notice(seq, InboxKind::RemovedMe { by }));
+                let unsent = self.finish(id, batch, |item| matches!(item, OutboxItem::Message { .. }))?;
+                self.finish(id, batch, |_| true)?;
+                if unsent > 0 {
+                    let what = format!("{unsent} of your messages could not be sent any more");
+                    batch.alarm(seq, &what, "say them elsewhere, or ask to be added again");
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn note_sent(
+        &mut self,
+        id: GroupId,
+        seq: Seq,
+        message: MessageId,
+        batch: &mut Batch,
+    ) -> Result<(), ClientError> {
+        let is_it =
+            |item: &OutboxItem| matches!(item, OutboxItem::Message { id, .. } if id == message.as_bytes());
+        let found = self.outbox_of(id, batch)?.iter().find(|(_, item)| is_it(item)).cloned();
+        let told = if self.awaited.message == Some(message) {
+            self.awaited.delivered = Some(seq);
+            None
+        } else {
+            Some(Told::Sent)
+        };
+        if let Some((row, OutboxItem::Message { id, content, .. })) = found {
+            let (account, device) = (self.device.account(), self.device.id());
+            batch.rows.push(Row::Message(HistoryRow { seq, account, device, id, content }, told));
+            batch.done.push(row);
+        }
+        Ok(())
+    }
+
+    /// Marks rows of the outbox as done; returns how many.
+    fn finish(
+        &self,
+        id: GroupId,
+        batch: &mut Batch,
+        which: impl Fn(&OutboxItem) -> bool,
+    ) -> Result<usize, ClientError> {
+        let done: Vec<OutboxId> =
+            self.outbox_of(id, batch)?.iter().filter(|(_, item)| which(item)).map(|(row, _)| *row).collect();
+        batch.done.extend(&done);
+        Ok(done.len())
+    }
+
+    fn outbox_of<'b>(
+        &self,
+        id: GroupId,
+        batch: &'b mut Batch,
+    ) -> Result<&'b [(OutboxId, OutboxItem)], ClientError> {
+        if batch.outbox.is_none() {
+            batch.outbox = Some(self.store.outbox(id)?);
+        }
+        Ok(batch.outbox.as_deref().unwrap_or_default())
+    }
+
+    fn store_batch(&mut self, id: GroupId, batch: Batch) -> Result<(), ClientError> {
+        if batch.changes.0.is_empty() {
+            return Ok(());
+        }
+        self.write(|step| {
+            step.apply(&batch.changes)?;
+            for account in batch.met {
+                step.meet(account, id)?;
+            }
+            for row in batch.done {
+                step.remove_outbox(row)?;
+            }
+            for row in batch.rows {
+                let (seq, kind) = match row {
+                    Row::Notice(seq, kind) => (seq, kind),
+                    Row::Message(message, told) => {
+                        // Sealed twice, shown once.
+                        let new = step.add_history(id, &message)?;
+                        let Some(told) = told.filter(|_| new) else { continue };
+                        let HistoryRow { seq, device, id, .. } = message;
+                        (seq, InboxKind::Message { device, id, sent: matches!(told, Told::Sent) })
+                    }
+                };
+                step.push_inbox(&InboxRow { group: id, seq, kind })?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Batch {
+    fn note_message(&mut self, seq: Seq, message: GroupMessage) {
+        if message.continuity == Continuity::Gap {
+            let what = "a message of the same sender before this one is missing";
+            self.alarm(seq, what, "ask the sender what it said; if it happens again, distrust the server");
+        }
+        let row = HistoryRow {
+            seq,
+            account: message.sender.account,
+            device: message.sender.device,
+            id: *message.id.as_bytes(),
+            content: Opaque(message.content),
+        };
+        self.rows.push(Row::Message(row, Some(Told::Received)));
+    }
+
+    fn alarm(&mut self, seq: Seq, what: &str, advice: &str) {
+        let (what, advice) = (what.to_owned(), advice.to_owned());
+        self.rows.push(Row::Notice(seq, InboxKind::Alarm { what, advice }));
+    }
+}
+
+const WELCOME: &str = "ask an admin to remove this account and to add it again";
+
+/// What to do about a refused entry.
+fn advice(error: &ReceiveError) -> &'static str {
+    match error {
+        ReceiveError::Commit(_) | ReceiveError::Epoch { .. } | ReceiveError::NotMember => {
+            "no honest server stores such an entry: distrust this server, and begin the group anew elsewhere"
+        }
+        ReceiveError::NeedSenderKey { .. } => {
+            "ask the sender to say it again; if it stays so, ask an admin to remove this account and to add it again"
+        }
+        ReceiveError::OldGeneration { .. } => "ask the sender to say it again",
+        ReceiveError::Cloned => {
+            "somebody else uses a copy of this profile, or an old copy was put back: make a new profile"
+        }
+        ReceiveError::Decode(_) => "it may come from a newer program: upgrade this one",
+        _ => {
+            "ask the sender to say it again; if others see the same, one of the members or the server misbehaves"
+        }
+    }
+}

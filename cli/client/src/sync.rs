@@ -1,0 +1,205 @@
+//! Following the logs: everything new until now, or live.
+
+use crate::client::Client;
+use crate::connection::{Incoming, done, unexpected};
+use crate::error::ClientError;
+use crate::local::now;
+use crate::notice::Notice;
+use conclave_engine::GroupState;
+use conclave_wire::entry::Entry;
+use conclave_wire::ids::GroupId;
+use conclave_wire::limits::MAX_CURSORS;
+use conclave_wire::reply::{Membership, Reply};
+use conclave_wire::request::{Cursor, Request};
+
+/// Pushes processed in one transaction.
+const MAX_PUSHES: usize = 256;
+
+impl Client {
+    /// Fetches and processes everything new in all groups, and hands out every notice not handed out before.
+    ///
+    /// A notice counts as handed out when the client is asked again, closed or dropped: should the process be killed
+    /// before, the next one hands it out once more, with the same group and position.
+    pub async fn sync(&mut self) -> Result<Vec<Notice>, ClientError> {
+        self.fetch().await?;
+        self.take_notices()
+    }
+
+    /// Like [`sync`](Self::sync), but leaves the notices to a later `sync` or [`next`](Self::next).
+    pub async fn fetch(&mut self) -> Result<(), ClientError> {
+        let had_connection = self.is_connected();
+        match self.refresh().await {
+            // It was broken already, and nobody had noticed.
+            Err(error) if had_connection && error.is_temporary() && !self.is_connected() => {
+                self.refresh().await?;
+            }
+            refreshed => refreshed?,
+        }
+        self.acknowledge(true).await;
+        Ok(())
+    }
+
+    /// Waits for the next notice. Keeps the connection up, and connects again with growing pauses when it is lost.
+    /// Cancel-safe: dropping the future loses nothing. If the server was never reached, says so at once.
+    pub async fn next(&mut self) -> Result<Notice, ClientError> {
+        loop {
+            if let Some(notice) = self.take_notice()? {
+                return Ok(notice);
+            }
+            self.session.backoff.pass().await;
+            match self.follow().await {
+                Ok(()) => self.session.backoff.reset(),
+                Err(error) if error.is_temporary() && self.session.was_connected => {
+                    tracing::info!(%error, "trying again");
+                    self.session.backoff.fail();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// One step of following the logs. What it has taken from the connection it has stored before it waits again.
+    async fn follow(&mut self) -> Result<(), ClientError> {
+        self.ensure_connected().await?;
+        if self.session.behind {
+            return self.refresh().await;
+        }
+        if !self.session.subscribed {
+            return self.subscribe().await;
+        }
+        let Some(connection) = &mut self.session.connection else { return Ok(()) };
+        match connection.incoming().await {
+            Incoming::Push(entry) => {
+                self.take_pushes(entry)?;
+                if !self.session.behind {
+                    self.name_contacts().await?;
+                }
+                self.acknowledge(false).await;
+            }
+            Incoming::Missed => self.session.behind = true,
+            Incoming::Lost => {
+                self.session.connection = None;
+                self.session.backoff.fail();
+            }
+        }
+        Ok(())
+    }
+
+    /// Processes a push and what has come after it. What does not fit is left to [`refresh`](Self::refresh).
+    fn take_pushes(&mut self, first: Entry) -> Result<(), ClientError> {
+        let mut entries = vec![first];
+        if let Some(connection) = &mut self.session.connection {
+            let more = std::iter::from_fn(|| connection.try_push());
+            entries.extend(more.take(MAX_PUSHES));
+        }
+        // Stable: each group's entries stay in order.
+        entries.sort_by_key(|entry| entry.group);
+        for entries in entries.chunk_by(|a, b| a.group == b.group) {
+            let (Some(first), Some(last)) = (entries.first(), entries.last()) else { continue };
+            if !self.local.is_open(&first.group) {
+                // Refused before, or new: the list of groups tells.
+                self.session.behind |= !self.local.rows.contains_key(&first.group);
+                continue;
+            }
+            let cursor = self.local.process(first.group, entries)?;
+            self.acknowledge_later(first.group, cursor);
+            // A gap, or a group that this device was removed from and is in again.
+            self.session.behind |= cursor < last.seq;
+        }
+        Ok(())
+    }
+
+    /// Brings everything up to date: joins, logs, outboxes, names, prekeys.
+    pub(crate) async fn refresh(&mut self) -> Result<(), ClientError> {
+        let memberships = match self.request(Request::Groups).await? {
+            Reply::Groups { groups } => groups,
+            other => return Err(unexpected(other)),
+        };
+        // Pushes that come from here on are either processed or set it again.
+        self.session.behind = false;
+        let refreshed = self.refresh_groups(&memberships).await;
+        self.session.behind |= refreshed.is_err();
+        refreshed
+    }
+
+    async fn refresh_groups(&mut self, memberships: &[Membership]) -> Result<(), ClientError> {
+        for membership in memberships {
+            self.refresh_group(membership).await?;
+        }
+        for id in self.local.open_groups() {
+            if !self.local.store.outbox_is_empty(id)? {
+                self.flush_leftovers(id).await?;
+            }
+        }
+        self.name_contacts().await?;
+        // Every log is processed up to its head, so what is 48 hours old can open nothing any more.
+        let changes = self.local.device.retire_prekeys(now());
+        if !changes.0.is_empty() {
+            self.local.write(|step| step.apply(&changes))?;
+        }
+        Ok(())
+    }
+
+    async fn refresh_group(&mut self, membership: &Membership) -> Result<(), ClientError> {
+        let id = membership.group;
+        if self.local.is_open(&id) {
+            let group = self.local.group(id)?;
+            let was_removed = group.state() == GroupState::Removed;
+            if !was_removed && group.cursor() < membership.head {
+                self.catch_up(id).await?;
+            }
+            // Removed by what was just read, or before, and added again since.
+            let group = self.local.group(id)?;
+            if group.state() != GroupState::Removed || membership.joined <= group.cursor() {
+                return Ok(());
+            }
+        }
+        if self.local.rows.get(&id).is_some_and(|row| row.refused_join >= Some(membership.joined)) {
+            return Ok(());
+        }
+        self.join(membership).await?;
+        if self.local.is_open(&id) {
+            self.resubscribe();
+            if self.local.group(id)?.cursor() < membership.head {
+                self.catch_up(id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what an earlier call left. What the server refuses for good must not keep everything else waiting.
+    async fn flush_leftovers(&mut self, id: GroupId) -> Result<(), ClientError> {
+        match self.flush(id).await {
+            Err(error) if matches!(error, ClientError::Unreachable { .. } | ClientError::Storage { .. }) => {
+                Err(error)
+            }
+            Err(error) => {
+                tracing::warn!(%error, group = %id, "what waits in the outbox cannot be sent now");
+                self.local.check()
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Has the server push everything after the cursors.
+    async fn subscribe(&mut self) -> Result<(), ClientError> {
+        let mut cursors = Vec::new();
+        for group in self.local.open_groups() {
+            let known = self.local.group(group)?;
+            if known.state() != GroupState::Removed {
+                cursors.push(Cursor { group, seq: known.cursor() });
+            }
+        }
+        // Without a cursor, too: it is also what brings groups that this device is added to from now on.
+        let mut rest = cursors.as_slice();
+        loop {
+            let (now, later) = rest.split_at(rest.len().min(MAX_CURSORS));
+            done(self.request(Request::Subscribe { cursors: now.to_vec() }).await?)?;
+            rest = later;
+            if rest.is_empty() {
+                self.session.subscribed = true;
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,421 @@
+"""One group as one device holds it (docs/protocol.md, sections 7 to 11). Commits are followed; authoring.py makes them."""
+
+import copy
+from dataclasses import dataclass, field
+
+from codec import Malformed
+from crypto import H, KDF, Refused, open_, random, seal, sign, signing_public, split, verify, xor
+from padding import pad, unpad
+from pairwise import (COMMIT_SECRET, CONTENT_KEY, WELCOME, Context, open_delivery, seal_initial, seal_wrap)
+from roster import Public
+from structures import (COMMIT, DAY, DISTRIBUTION, MESSAGE, SKEW, Certificate, CertificateBody, Commit, CommitBody,
+                        Distribution, DistributionBody, Message, SenderKeyContent, Welcome, device_id)
+
+MESSAGES = 10_000          # of an epoch, and of a generation
+SKIPPED_OF_SENDER = 1_000
+SKIPPED_OF_GROUP = 10_000
+
+
+# --- what is derived ----------------------------------------------------------------------------------------------------
+
+def epoch_secrets(init, commit_secret, body_hash):
+    """Returns (es, init', confirmation)."""
+    flag = b"\0" if commit_secret is None else b"\1"
+    es = KDF("epoch", 32, init, flag, commit_secret or b"", body_hash)
+    init = KDF("init", 32, es)
+    return es, init, H("confirm", init)
+
+
+def mix_sender(seed, es):
+    """Returns (chain key', seed')."""
+    return split(KDF("sender", 64, seed, es), 32, 32)
+
+
+def message_step(chain_key):
+    """Returns (message key, chain key')."""
+    return split(KDF("chain", 64, chain_key), 32, 32)
+
+
+def message_keys(message_key):
+    """Returns (key, key commitment, nonce base)."""
+    return split(KDF("message", 88, message_key), 32, 32, 24)
+
+
+def message_nonce(base, hedge):
+    return base[:16] + xor(base[16:], hedge)
+
+
+def distribution_keys(content_key, certificate_hash):
+    return split(KDF("distribution content", 56, content_key, certificate_hash), 32, 24)
+
+
+def deliver(me, others, context, secret, prekeys, at):
+    """One delivery of a secret for each (account, device), in their order; an empty one where there is neither a chain
+    nor prekeys. `prekeys` maps devices to their checked (body, hash)."""
+    deliveries, first = {}, []
+    for account, device in others:
+        deliveries[device] = b""
+        step = me.pairwise.step_to(device, at)
+        if step is not None:
+            deliveries[device] = seal_wrap(me, device, context, secret, step)
+        elif device in prekeys:
+            first.append((account, device, *prekeys[device], context, secret))
+    for (_, device, *_), delivery in zip(first, seal_initial(me, first, at) if first else []):
+        deliveries[device] = delivery
+    return deliveries
+
+
+# --- sender keys -----------------------------------------------------------------------------------------------------------
+
+@dataclass
+class SenderKey:
+    certificate: bytes
+    generation: int
+    signing_key: bytes              # public; the private half is in `private` where it is this device's own
+    first_link: bool
+    seed: bytes
+    chain_key: bytes
+    index: int = 0
+    skipped: dict = field(default_factory=dict)     # index -> (message key, time)
+    private: bytes = None
+    made: int = 0
+    sealed: int = 0
+
+    @property
+    def certificate_hash(self):
+        return Certificate.read(self.certificate).hash()
+
+    def mix(self, es):
+        self.chain_key, self.seed = mix_sender(self.seed, es)
+        self.index, self.skipped = 0, {}
+
+    def peek(self, index):
+        if index in self.skipped:
+            return self.skipped[index][0]
+        if index < self.index:
+            raise Refused("R64: a repeat, or a forgotten index")
+        if index >= MESSAGES:
+            raise Refused("R64: index too far")
+        chain_key = self.chain_key
+        for _ in range(index - self.index + 1):
+            message_key, chain_key = message_step(chain_key)
+        return message_key
+
+    def consume(self, index, at):
+        while self.index <= index:
+            message_key, self.chain_key = message_step(self.chain_key)
+            self.skipped[self.index] = (message_key, at)
+            self.index += 1
+        del self.skipped[index]
+        kept = sorted((i, k) for i, k in self.skipped.items() if k[1] >= at - 7 * DAY)
+        self.skipped = dict(kept[-SKIPPED_OF_SENDER:])
+
+
+@dataclass
+class Sender:
+    """What is remembered of one device, keyed by the device and its `since` (R20)."""
+    generation: int = -1            # the last one in the log
+    key: SenderKey = None           # None: not readable
+    link: bytes = None              # what the next message has to link to; None: any, it is the baseline
+    ids: list = field(default_factory=list)
+
+
+@dataclass
+class Sealed:
+    """A message of this device that the log does not show yet."""
+    message: bytes
+    link: bytes
+    id: bytes
+    content: bytes
+
+
+@dataclass
+class Staged:
+    """A distribution of this device that the log does not show yet."""
+    body: bytes
+    key: SenderKey
+
+
+@dataclass
+class StagedCommit:
+    """A commit of this device that the log does not show yet (R45)."""
+    body: bytes
+    secret: bytes
+
+
+@dataclass
+class Group:
+    public: Public
+    cursor: int
+    last_distribution: int
+    init: bytes
+    note: bytes
+    senders: dict = field(default_factory=dict)     # (device, since) -> Sender
+    staged: Staged = None
+    staged_commit: StagedCommit = None
+    sealed: list = field(default_factory=list)
+    last_link: bytes = None                         # of this device's last message in the log
+    removed: bool = False
+
+    # --- joining: section 10 -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def join(cls, me, group, entries):
+        """`entries`: every commit of the group, from the genesis to the one that adds this device, whose delivery is
+        the welcome (R70)."""
+        public = Public.genesis(entries[0].body, group)
+        for entry in entries[1:]:
+            public = public.follow(entry.body)
+        last = entries[-1]
+        _, leaf = public.find(me.device)
+        if leaf is None or leaf.since != public.epoch:
+            raise Refused("R70: the last commit does not add this device")
+        if not last.delivery:
+            raise Refused("R70: no welcome")
+        context = Context(WELCOME, group, public.epoch)
+        welcome = Welcome.read(open_delivery(me, last.delivery, public.author, context))
+        if welcome.head != public.head:
+            raise Refused("R70: welcome to another head")
+        if H("confirm", welcome.init) != Commit.read(last.body).confirmation:
+            raise Refused("R70: init secret does not fit the confirmation")
+        self = cls(public, last.seq, public.last_distribution, welcome.init, welcome.note)
+        for sender in welcome.senders:
+            try:
+                body, digest, leaf = self._certificate(sender.certificate)
+            except (Refused, Malformed):
+                continue
+            if body.device == me.device:
+                continue
+            state = self._sender(body.device, leaf)
+            state.generation = body.generation
+            state.key = SenderKey(sender.certificate, body.generation, body.signing_key, body.first_link, sender.seed,
+                                  sender.chain_key, sender.index)
+        return self
+
+    def _sender(self, device, leaf):
+        return self.senders.setdefault((device, leaf.since), Sender())
+
+    def _certificate(self, data):
+        """R60. Returns (body, hash, leaf) or Refused."""
+        certificate = Certificate.read(data)
+        body, digest = CertificateBody.read(certificate.body), certificate.hash()
+        if body.group != self.public.group:
+            raise Refused("R60: certificate for another group")
+        _, leaf = self.public.find(body.device)
+        if leaf is None:
+            raise Refused("R60: certificate of a device that is not in the roster")
+        verify(leaf.device_key, "sender key certificate", digest, certificate.signature)
+        if not leaf.since <= body.start_epoch <= self.public.epoch:
+            raise Refused("R60: start epoch")
+        if body.start_epoch == self.public.epoch and body.head != self.public.head:
+            raise Refused("R60: certificate under another head")
+        if body.time < self.public.time - 14 * DAY - SKEW:
+            raise Refused("R60: certificate is too old")
+        return body, digest, leaf
+
+    # --- receiving: section 11 -----------------------------------------------------------------------------------------
+
+    def receive(self, me, entry, at):
+        """Processes the next entry. Returns (group, device, event): the new states, or the old ones but for the
+        cursor where the entry is refused (R71). An event is a dict with `kind`, `seq` and what belongs to the kind."""
+        if entry.group != self.public.group or entry.seq != self.cursor + 1:
+            raise Refused(f"entry {entry.seq} is not the next of this group, {self.cursor + 1}")
+        work = {COMMIT: Group._commit, DISTRIBUTION: Group._distribution, MESSAGE: Group._message}.get(entry.kind)
+        after, mine = copy.deepcopy(self), copy.deepcopy(me)
+        try:
+            if work is None:
+                raise Refused("unknown kind of entry")
+            event = work(after, mine, entry, at)
+        except (Refused, Malformed) as problem:
+            after, mine = copy.deepcopy(self), me
+            event = dict(kind="refused", reason=str(problem))
+        after.cursor = entry.seq
+        if entry.kind == DISTRIBUTION:
+            after.last_distribution = entry.seq
+        return after, mine, dict(event, seq=entry.seq)
+
+    def _commit(self, me, entry, at):
+        self.public = self.public.follow(entry.body)
+        self.staged, self.sealed = None, []           # of an epoch that is over (R72)
+        _, leaf = self.public.find(me.device)
+        event = dict(kind="commit", epoch=self.public.epoch, author=self.public.author)
+        if leaf is None:                              # R44
+            self.init, self.senders, self.removed = None, {}, True
+            return dict(event, kind="removed")
+        present = {(device, leaf.since) for _, device, leaf in self.public.devices()}
+        self.senders = {who: sender for who, sender in self.senders.items() if who in present}
+        try:
+            self._mix(me, entry)
+        except (Refused, Malformed) as problem:       # R43
+            self.init = None
+            for sender in self.senders.values():
+                sender.key = None
+            event["locked out"] = str(problem)
+        return event
+
+    def _mix(self, me, entry):
+        commit = Commit.read(entry.body)
+        body = CommitBody.read(commit.body)
+        if self.init is None:
+            raise Refused("no init secret")
+        secret = None
+        staged, self.staged_commit = self.staged_commit, None
+        if staged is not None and staged.body == commit.body:
+            secret = staged.secret
+        elif body.commitment is not None:
+            context = Context(COMMIT_SECRET, self.public.group, self.public.epoch)
+            secret = open_delivery(me, entry.delivery or b"", body.author, context, body.commitment)
+        es, init, confirmation = epoch_secrets(self.init, secret, commit.body_hash())
+        if confirmation != commit.confirmation:
+            raise Refused("confirmation does not fit")
+        self.init = init
+        for sender in self.senders.values():
+            if sender.key is not None:
+                sender.key.mix(es)
+
+    def _distribution(self, me, entry, at):
+        distribution = Distribution.read(entry.body)
+        body = DistributionBody.read(distribution.body)
+        if body.epoch != self.public.epoch:
+            raise Refused("R61: distribution of another epoch")
+        certificate, digest, leaf = self._certificate(body.certificate)
+        verify(leaf.device_key, "sender key distribution", distribution.digest(), distribution.signature)
+        sender = self._sender(certificate.device, leaf)
+        if certificate.generation <= sender.generation:
+            raise Refused("R61: generation does not grow")
+        sender.generation, sender.key = certificate.generation, None
+        event = dict(kind="distribution", device=certificate.device, generation=certificate.generation, readable=True)
+        if certificate.device == me.device:
+            staged, self.staged = self.staged, None
+            if staged is None or staged.body != distribution.body:
+                return dict(event, readable=False, alarm="R67: not written by this device")
+            sender.key = staged.key
+        else:
+            try:
+                sender.key = self._open_distribution(me, entry, body, certificate, digest)
+            except (Refused, Malformed) as problem:
+                return dict(event, readable=False, reason=str(problem))
+        if certificate.first_link:
+            sender.link = digest[:16]
+        return event
+
+    def _open_distribution(self, me, entry, body, certificate, digest):
+        if self.init is None:
+            raise Refused("R43: locked out until welcomed again")
+        context = Context(CONTENT_KEY, self.public.group, self.public.epoch)
+        content_key = open_delivery(me, entry.delivery or b"", certificate.device, context, body.commitment)
+        key, nonce = distribution_keys(content_key, digest)
+        content = SenderKeyContent.read(open_(key, nonce, b"", body.ciphertext))
+        if content.index != 0:
+            raise Refused("R61: index is not 0")
+        if H("sender key commitment", content.seed, content.chain_key) != certificate.commitment:
+            raise Refused("R61: sender key does not fit its commitment")
+        return SenderKey(body.certificate, certificate.generation, certificate.signing_key, certificate.first_link, content.seed,
+                         content.chain_key)
+
+    def _message(self, me, entry, at):
+        message = Message.read(entry.body)
+        if message.epoch != self.public.epoch:
+            raise Refused("R63: message of another epoch")
+        leaf = self.public.leaves[message.leaf] if message.leaf < len(self.public.leaves) else None
+        if leaf is None:
+            raise Refused("R63: nobody on that leaf")
+        device = device_id(leaf.device_key)
+        sender = self._sender(device, leaf)
+        event = dict(kind="message", device=device, account=leaf.account)
+        if device == me.device:
+            for sealed in self.sealed:
+                if sealed.message == entry.body:
+                    self.sealed.remove(sealed)
+                    self.last_link = sealed.link
+                    return dict(event, id=sealed.id, content=sealed.content, own=True)
+            raise Refused("R67: not written by this device")
+        key = sender.key
+        if key is None or key.generation != message.generation:
+            raise Refused("R63: sender or generation is not readable")
+        secret, key_commitment, base = message_keys(key.peek(message.index))
+        digest = message.digest(self.public.group, self.public.head, key.certificate_hash, key_commitment)
+        verify(key.signing_key, "group message", digest, message.signature)
+        plaintext = unpad(open_(secret, message_nonce(base, message.hedge), b"", message.ciphertext))
+        if len(plaintext) < 17:
+            raise Refused("message without content")
+        key.consume(message.index, at)
+        self._bound_skipped()
+        if sender.link not in (None, message.link):
+            event["alarm"] = "R65: something before this message is missing"
+        sender.link = digest[:16]
+        if plaintext[:16] in sender.ids:
+            return dict(event, kind="repeat", id=plaintext[:16])
+        sender.ids.append(plaintext[:16])
+        return dict(event, id=plaintext[:16], content=plaintext[16:])
+
+    def _bound_skipped(self):
+        keys = [sender.key for sender in self.senders.values() if sender.key is not None]
+        while sum(len(key.skipped) for key in keys) > SKIPPED_OF_GROUP:
+            most = max(keys, key=lambda key: len(key.skipped))
+            del most.skipped[min(most.skipped)]
+
+    # --- sending: sections 8 and 9 ---------------------------------------------------------------------------------------
+
+    def own(self, me):
+        _, leaf = self.public.find(me.device)
+        return None if leaf is None else self._sender(me.device, leaf)
+
+    def must_distribute(self, me, at):
+        key = self.own(me).key
+        return key is None or key.sealed >= MESSAGES or key.index >= MESSAGES or at > key.made + 7 * DAY
+
+    def distribute(self, me, prekeys, at):
+        """Stages a new sender key. `prekeys` maps devices to their checked (body, hash). Returns (distribution,
+        deliveries); store both states before anything is sent (R55)."""
+        if self.init is None:
+            raise Refused("R43: locked out until welcomed again")
+        own = self.own(me)
+        private, seed, chain_key, content_key = random(32), random(32), random(32), random(32)
+        certificate = CertificateBody(self.public.group, me.device, own.generation + 1, at, self.public.epoch,
+                                      self.public.head, signing_public(private),
+                                      H("sender key commitment", seed, chain_key), self.last_link is None).bytes()
+        digest = H("sender key certificate", certificate)
+        certificate = Certificate(certificate, sign(me.device_private, "sender key certificate", digest))
+        key, nonce = distribution_keys(content_key, digest)
+        content = SenderKeyContent(seed, chain_key, 0).bytes()
+        body = DistributionBody(certificate.bytes(), self.public.epoch, H("content key commitment", content_key),
+                                seal(key, nonce, b"", content)).bytes()
+        signature = sign(me.device_private, "sender key distribution", H("sender key distribution", body))
+        self.staged = Staged(body, SenderKey(certificate.bytes(), own.generation + 1, signing_public(private),
+                                             self.last_link is None, seed, chain_key, private=private, made=at))
+        return Distribution(body, signature).bytes(), self._deliver(me, content_key, prekeys, at)
+
+    def _deliver(self, me, content_key, prekeys, at):
+        context = Context(CONTENT_KEY, self.public.group, self.public.epoch)
+        others = [(leaf.account, device) for _, device, leaf in self.public.devices() if device != me.device]
+        return list(deliver(me, others, context, content_key, prekeys, at).values())
+
+    def seal(self, me, content, message_id=None):
+        """Returns the message, with its id remembered; store the state before it is sent (R90)."""
+        if not 1 <= len(content) <= 65519:
+            raise Refused("content is 1 to 65,519 bytes")
+        index, _ = self.public.find(me.device)
+        key = self.own(me).key
+        if self.init is None or key is None:
+            raise Refused("no sender key of this device is in the log")
+        message_id = message_id or random(16)
+        at = key.index
+        message_key, key.chain_key = message_step(key.chain_key)
+        key.index += 1
+        key.sealed += 1
+        secret, key_commitment, base = message_keys(message_key)
+        link = self._next_link(key)
+        hedge = random(8)
+        ciphertext = seal(secret, message_nonce(base, hedge), b"", pad(message_id + content))
+        message = Message(self.public.epoch, index, key.generation, at, link, hedge, ciphertext)
+        digest = message.digest(self.public.group, self.public.head, key.certificate_hash, key_commitment)
+        message.signature = sign(key.private, "group message", digest)
+        self.sealed.append(Sealed(message.bytes(), digest[:16], message_id, content))
+        return message.bytes()
+
+    def _next_link(self, key):
+        """The last one sealed in this epoch, or the last one in the log, or the certificate."""
+        if self.sealed:
+            return self.sealed[-1].link
+        return self.last_link or key.certificate_hash[:16]

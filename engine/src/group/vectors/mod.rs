@@ -1,0 +1,6 @@
+//! Test vectors of groups: commits with the key schedule, sender keys, messages, welcomes. See [`crate::vectors`].
+
+mod commits;
+mod messages;
+mod sender_keys;
+mod welcome;

@@ -1,0 +1,107 @@
+//! What a message would cost if it were nothing but its primitives: the same libraries, the same lengths.
+//!
+//! Sealing and opening each take two wide BLAKE3 derivations and a digest over the ciphertext, one XChaCha20-Poly1305,
+//! and one Ed25519 signature or strict verification. Parsing, copying, padding, records and checks are the engine's own.
+
+use crate::failure::Failure;
+use chacha20poly1305::aead::{Aead, KeyInit};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use conclave_engine::wire::hash::Context;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use rand::Rng;
+use rand::rngs::StdRng;
+use std::hint::black_box;
+
+static STEP: Context = Context::new("conclave v1 loadtest chain step");
+static KEYS: Context = Context::new("conclave v1 loadtest message keys");
+static DIGEST: Context = Context::new("conclave v1 loadtest digest");
+
+/// As many bytes as the engine's label for a group message has.
+const LABEL: &[u8; 32] = b"conclave v1 loadtest sign digest";
+
+/// Bytes that a digest covers beside the ciphertext: header, group, head, certificate, commitment, link, hedge.
+const BOUND: usize = 16 + 32 + 32 + 32 + 32 + 16 + 8;
+
+/// Keys, and the bytes to work on.
+pub(super) struct Primitives {
+    signing: SigningKey,
+    verifying: VerifyingKey,
+    chain: [u8; 32],
+    bound: [u8; BOUND],
+}
+
+/// What [`Primitives::seal`] made.
+pub(super) struct Made {
+    pub(super) ciphertext: Vec<u8>,
+    pub(super) signature: Signature,
+}
+
+impl Primitives {
+    /// With fresh keys.
+    pub(super) fn new(rng: &mut StdRng) -> Self {
+        let (mut seed, mut chain, mut bound) = ([0; 32], [0; 32], [0; BOUND]);
+        rng.fill_bytes(&mut seed);
+        rng.fill_bytes(&mut chain);
+        rng.fill_bytes(&mut bound);
+        let signing = SigningKey::from_bytes(&seed);
+        Self { verifying: signing.verifying_key(), signing, chain, bound }
+    }
+
+    /// The primitives of sealing a padded plaintext.
+    pub(super) fn seal(&self, padded: &[u8]) -> Result<Made, Failure> {
+        let (cipher, nonce) = self.derive();
+        let ciphertext = cipher
+            .encrypt(&nonce, padded)
+            .map_err(|_| Failure::Wrong("the cipher refused to seal".into()))?;
+        let signature = self.signing.sign(&self.digest(&ciphertext));
+        Ok(Made { ciphertext, signature })
+    }
+
+    /// The primitives of opening it.
+    pub(super) fn open(&self, made: &Made) -> Result<Vec<u8>, Failure> {
+        let (cipher, nonce) = self.derive();
+        self.verifying
+            .verify_strict(&self.digest(&made.ciphertext), &made.signature)
+            .map_err(|_| Failure::Wrong("the signature does not verify".into()))?;
+        cipher
+            .decrypt(&nonce, made.ciphertext.as_slice())
+            .map_err(|_| Failure::Wrong("the ciphertext does not open".into()))
+    }
+
+    fn derive(&self) -> (XChaCha20Poly1305, XNonce) {
+        let (mut step, mut keys) = ([0; 64], [0; 88]);
+        STEP.fill(&[black_box(&self.chain)], &mut step);
+        let (message_key, _) = step.split_at(32);
+        KEYS.fill(&[message_key], &mut keys);
+        let (mut key, mut nonce) = ([0; 32], [0; 24]);
+        let (first, rest) = keys.split_at(32);
+        let (_, last) = rest.split_at(32);
+        key.copy_from_slice(first);
+        nonce.copy_from_slice(last);
+        (XChaCha20Poly1305::new(&key.into()), XNonce::from(nonce))
+    }
+
+    fn digest(&self, ciphertext: &[u8]) -> [u8; 64] {
+        let mut signed = [0; 64];
+        let (label, digest) = signed.split_at_mut(32);
+        label.copy_from_slice(LABEL);
+        digest.copy_from_slice(&DIGEST.hash(&[&self.bound, ciphertext]));
+        signed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn opens_what_it_seals_and_nothing_else() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let primitives = Primitives::new(&mut rng);
+        let mut made = primitives.seal(&[7; 100]).unwrap();
+        assert_eq!(primitives.open(&made).unwrap(), [7; 100]);
+        made.ciphertext[3] ^= 1;
+        assert!(primitives.open(&made).is_err());
+    }
+}

@@ -1,0 +1,358 @@
+//! One upgraded socket: what waits for it, and the writing of it.
+
+use super::ConnectionId;
+use super::registry::{Member, Place};
+use crate::limits::{
+    DROP_AFTER, FRAMES_PER_WRITE, LOGIN_DEADLINE, OUTBOX_BYTES, OUTBOX_LOW, PING_AFTER, STUCK_AFTER,
+};
+use crate::session::Identity;
+use actix_http::ws::CloseCode;
+use actix_rt::net::TcpStream;
+use bytes::Bytes;
+use conclave_wire::ids::{DeviceId, GroupId};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+use std::time::Instant;
+use tokio::sync::Notify;
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The other side is gone, or does not take anything any more.
+    Gone,
+    /// This server ends it, and says why.
+    Close(CloseCode, &'static str),
+    /// The other side said goodbye, with this code.
+    Answer(CloseCode),
+}
+
+/// Connections of one hub that something is to be done about when a batch has been handed out.
+#[derive(Default)]
+pub(crate) struct Work {
+    /// Those with something to write.
+    pub(crate) dirty: RefCell<Vec<Rc<Connection>>>,
+    /// Those with a subscription that fell behind.
+    pub(crate) behind: RefCell<Vec<Rc<Connection>>>,
+}
+
+/// One socket. Everything happens on its worker's thread; nothing here is held across an `await`.
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    stream: TcpStream,
+    outbox: RefCell<Outbox>,
+    work: Rc<Work>,
+    /// Is in `work.dirty`.
+    dirty: Cell<bool>,
+    /// A task waits for the socket to take more.
+    flushing: Cell<bool>,
+    /// Set once, when the device has logged in.
+    identity: OnceCell<Identity>,
+    /// Appends whose answers are outstanding.
+    in_flight: Cell<u16>,
+    /// Where its subscriptions stand in the registry.
+    pub(crate) subscriptions: RefCell<HashMap<GroupId, Place>>,
+    /// Groups that it is behind in.
+    pub(crate) behind: RefCell<VecDeque<GroupId>>,
+    /// A task feeds it from the log.
+    pub(crate) feeding: Cell<bool>,
+    /// It has subscribed, so it is told of groups that its device comes into.
+    pub(crate) subscribed: Cell<bool>,
+    /// When it was opened.
+    opened: Instant,
+    /// When something was last read from it.
+    heard: Cell<Instant>,
+    /// When it last took something that was written, or had nothing waiting.
+    took: Cell<Instant>,
+    /// Asked whether it is there since it was last heard.
+    pinged: Cell<bool>,
+    end: Cell<Option<End>>,
+    /// Wakes the reading task: it is to end, or has room again.
+    reader: Notify,
+    /// Wakes the feeding task: it is to end, or has room again.
+    feeder: Notify,
+}
+
+#[derive(Default)]
+struct Outbox {
+    frames: VecDeque<Bytes>,
+    /// Of all frames together.
+    bytes: usize,
+    /// How much of the first is written.
+    written: usize,
+}
+
+impl Connection {
+    pub(crate) fn new(id: ConnectionId, stream: TcpStream, work: Rc<Work>) -> Self {
+        let now = Instant::now();
+        Self {
+            id,
+            stream,
+            outbox: RefCell::default(),
+            work,
+            dirty: Cell::new(false),
+            flushing: Cell::new(false),
+            identity: OnceCell::new(),
+            in_flight: Cell::new(0),
+            subscriptions: RefCell::default(),
+            behind: RefCell::default(),
+            feeding: Cell::new(false),
+            subscribed: Cell::new(false),
+            opened: now,
+            heard: Cell::new(now),
+            took: Cell::new(now),
+            pinged: Cell::new(false),
+            end: Cell::new(None),
+            reader: Notify::new(),
+            feeder: Notify::new(),
+        }
+    }
+
+    /// Queues a frame, to be written with the hub's next round or by [`Connection::flush`].
+    pub(crate) fn push(self: &Rc<Self>, frame: Bytes) {
+        let mut outbox = self.outbox.borrow_mut();
+        if outbox.frames.is_empty() {
+            self.took.set(Instant::now());
+        }
+        outbox.bytes += frame.len();
+        outbox.frames.push_back(frame);
+        if !self.dirty.replace(true) {
+            self.work.dirty.borrow_mut().push(self.clone());
+        }
+    }
+
+    /// Writes what waits. Leaves what the socket does not take to a task.
+    pub(crate) fn flush(self: &Rc<Self>) {
+        self.dirty.set(false);
+        if self.flushing.get() {
+            return;
+        }
+        match self.write() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.flushing.set(true);
+                let connection = self.clone();
+                actix_rt::spawn(async move { connection.keep_writing().await });
+            }
+            Err(_) => self.end(End::Gone),
+        }
+    }
+
+    async fn keep_writing(self: Rc<Self>) {
+        loop {
+            let written = match self.stream.writable().await {
+                Ok(()) => self.write(),
+                Err(error) => Err(error),
+            };
+            match written {
+                Ok(true) => break,
+                // Dropped with everything that waits, once whoever owns it has let go of it.
+                Ok(false) if self.end.get() == Some(End::Gone) => break,
+                Ok(false) => {}
+                Err(_) => {
+                    self.end(End::Gone);
+                    break;
+                }
+            }
+        }
+        self.flushing.set(false);
+    }
+
+    /// Says whether everything is written.
+    fn write(&self) -> io::Result<bool> {
+        let mut outbox = self.outbox.borrow_mut();
+        while !outbox.frames.is_empty() {
+            match outbox.write_some(&self.stream) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    outbox.advance(written);
+                    self.took.set(Instant::now());
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (empty, low) = (outbox.frames.is_empty(), outbox.bytes <= OUTBOX_LOW);
+        drop(outbox);
+        if low {
+            self.reader.notify_one();
+            self.feeder.notify_one();
+        }
+        Ok(empty)
+    }
+
+    /// Reads what there is. 0 bytes is the end.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.try_read(buffer)?;
+        self.heard.set(Instant::now());
+        self.pinged.set(false);
+        Ok(read)
+    }
+
+    /// Waits until there is something to read, or the connection is to end.
+    pub(crate) async fn readable(&self) -> Result<(), End> {
+        loop {
+            if let Some(end) = self.end.get() {
+                return Err(end);
+            }
+            tokio::select! {
+                readable = self.stream.readable() => return readable.map_err(|_| End::Gone),
+                () = self.reader.notified() => {}
+            }
+        }
+    }
+
+    /// Waits until there is something to read, whatever else happens.
+    pub(crate) async fn readable_at_the_end(&self) -> io::Result<()> {
+        self.stream.readable().await
+    }
+
+    /// Waits until the client has taken its answers, and the disk its appends, so far that it may ask for more.
+    pub(crate) async fn may_ask(&self, in_flight: u16) -> Result<(), End> {
+        loop {
+            if let Some(end) = self.end.get() {
+                return Err(end);
+            }
+            if self.in_flight.get() <= in_flight && self.outbox.borrow().bytes <= OUTBOX_BYTES {
+                return Ok(());
+            }
+            self.reader.notified().await;
+        }
+    }
+
+    /// Waits until it may be handed a page of the log.
+    pub(crate) async fn may_be_fed(&self) -> Result<(), End> {
+        loop {
+            if let Some(end) = self.end.get() {
+                return Err(end);
+            }
+            if self.outbox.borrow().bytes <= OUTBOX_LOW {
+                return Ok(());
+            }
+            self.feeder.notified().await;
+        }
+    }
+
+    /// An append is on its way.
+    pub(crate) fn asked(&self) {
+        self.in_flight.set(self.in_flight.get().saturating_add(1));
+    }
+
+    /// An append is answered.
+    pub(crate) fn answered(&self) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        self.reader.notify_one();
+    }
+
+    /// Remembers who it is.
+    pub(crate) fn identify(&self, identity: Identity) {
+        // A session identifies itself once; were it twice, the first would hold.
+        let _ = self.identity.set(identity);
+    }
+
+    /// Ends it, for the first reason given.
+    pub(crate) fn end(&self, end: End) {
+        if self.end.get().is_none() {
+            self.end.set(Some(end));
+            self.reader.notify_one();
+            self.feeder.notify_one();
+        }
+    }
+
+    /// Whether everything is written, or never will be.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.outbox.borrow().frames.is_empty() || self.end.get() == Some(End::Gone)
+    }
+
+    /// Gives up on what waits.
+    pub(crate) fn abandon(&self) {
+        self.end.set(Some(End::Gone));
+        *self.outbox.borrow_mut() = Outbox::default();
+    }
+
+    /// What is to be done about its silence at `now`.
+    pub(super) fn judge(&self, now: Instant) -> Silence {
+        let silent = now.saturating_duration_since(self.heard.get());
+        let waiting = !self.outbox.borrow().frames.is_empty();
+        if self.end.get().is_some() {
+            Silence::Fine
+        } else if waiting && now.saturating_duration_since(self.took.get()) > STUCK_AFTER {
+            Silence::End(End::Gone)
+        } else if self.identity.get().is_none() && now.saturating_duration_since(self.opened) > LOGIN_DEADLINE
+        {
+            Silence::End(End::Close(CloseCode::Policy, "no login in time"))
+        } else if silent > DROP_AFTER {
+            Silence::End(End::Close(CloseCode::Away, "no sign of life"))
+        } else if silent > PING_AFTER && !self.pinged.replace(true) {
+            Silence::Ping
+        } else {
+            Silence::Fine
+        }
+    }
+}
+
+/// What a silent connection gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// Nothing.
+    Fine,
+    /// A question.
+    Ping,
+    /// No more time.
+    End(End),
+}
+
+impl Outbox {
+    fn write_some(&self, stream: &TcpStream) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
+        let mut written = self.written;
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+            *slice = IoSlice::new(frame.get(written..).unwrap_or_default());
+            written = 0;
+            count += 1;
+        }
+        stream.try_write_vectored(slices.get(..count).unwrap_or_default())
+    }
+
+    fn advance(&mut self, written: usize) {
+        let mut written = written + self.written;
+        while let Some(frame) = self.frames.front() {
+            if written < frame.len() {
+                break;
+            }
+            written -= frame.len();
+            self.bytes -= frame.len();
+            self.frames.pop_front();
+        }
+        self.written = written;
+        if self.frames.is_empty() {
+            // An idle connection keeps no memory for its last burst.
+            self.frames = VecDeque::new();
+        }
+    }
+}
+
+impl Member for Rc<Connection> {
+    fn device(&self) -> DeviceId {
+        // Only identified connections subscribe.
+        self.identity.get().map_or(DeviceId::from_bytes([0; 32]), |identity| identity.device)
+    }
+
+    fn offer(&self, frame: &Bytes) -> bool {
+        let room = self.outbox.borrow().bytes < OUTBOX_BYTES && self.end.get().is_none();
+        if room {
+            self.push(frame.clone());
+        }
+        room
+    }
+
+    fn fell_behind(&self, group: GroupId) {
+        self.behind.borrow_mut().push_back(group);
+        if !self.feeding.get() {
+            self.work.behind.borrow_mut().push(self.clone());
+        }
+    }
+}

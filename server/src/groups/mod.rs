@@ -1,0 +1,241 @@
+//! What is checked of an entry before it is queued, against the group as it is now.
+//!
+//! All of it holds as long as the epoch does, and the store appends nothing of another epoch. Clients check everything
+//! again; the server refuses what would stop the honest members of a group, and what comes from nobody of it.
+
+mod cache;
+
+pub(crate) use cache::GroupCache;
+
+use crate::session::Identity;
+use crate::store::{Append, Change, StoredGroup};
+use bytes::Bytes;
+use conclave_wire::certificate::UnverifiedCertificate;
+use conclave_wire::codec::DecodeError;
+use conclave_wire::commit::{CommitBody, UnverifiedCommit};
+use conclave_wire::distribution::UnverifiedDistribution;
+use conclave_wire::ids::{DeviceId, Epoch, GroupId, Opaque, Seq};
+use conclave_wire::limits::MAX_FRAME;
+use conclave_wire::message::MessageView;
+use conclave_wire::public_group::{CommitError, Outcome, PublicGroup, Step};
+use conclave_wire::reply::Refusal;
+use conclave_wire::request::WelcomeFor;
+use std::collections::BTreeMap;
+
+/// Why an entry is not queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// For this reason.
+    Refused(Refusal),
+    /// Of another epoch than this, the current one.
+    Stale(Epoch),
+    /// Not on top of the head.
+    Behind,
+}
+
+impl From<Refusal> for Unfit {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A message: from a member, sealed in the current epoch, under the member's own leaf.
+pub(crate) fn check_message(
+    stored: &StoredGroup,
+    author: &Identity,
+    message: Opaque,
+) -> Result<Append, Unfit> {
+    let public = &stored.public;
+    let (leaf, _) = public.roster().device(&author.device).ok_or(Refusal::NotMember)?;
+    let view = MessageView::parse(&message.0).map_err(invalid_entry)?;
+    if view.header.epoch != public.epoch() {
+        return Err(Unfit::Stale(public.epoch()));
+    }
+    if view.header.leaf != leaf {
+        return Err(invalid("the message is under another member's leaf").into());
+    }
+    let change = Change::Message(public.epoch());
+    Ok(Append { group: public.id(), change, body: message.0.into(), deliveries: Vec::new() })
+}
+
+/// A distribution: by a member, for this group and epoch, with one delivery for each other device.
+pub(crate) fn check_distribution(
+    stored: &StoredGroup,
+    author: &Identity,
+    distribution: Opaque,
+    deliveries: Vec<Opaque>,
+) -> Result<Append, Unfit> {
+    let public = &stored.public;
+    let (_, leaf) = public.roster().device(&author.device).ok_or(Refusal::NotMember)?;
+    let unverified = UnverifiedDistribution::decode(&distribution.0).map_err(invalid_entry)?;
+    if unverified.claimed().epoch != public.epoch() {
+        return Err(Unfit::Stale(public.epoch()));
+    }
+    let signed = unverified
+        .verify(leaf.device.as_bytes())
+        .map_err(|_| invalid("the distribution is not signed by the device that posts it"))?;
+    let certificate = UnverifiedCertificate::decode(&signed.body().certificate.0).map_err(invalid_entry)?;
+    let claimed = certificate.claimed();
+    if claimed.group != public.id() || claimed.device != author.device {
+        return Err(invalid("the certificate is for another group or device").into());
+    }
+    certificate
+        .verify(leaf.device.as_bytes())
+        .map_err(|_| invalid("the certificate is not signed by the device that posts it"))?;
+    let others = public.roster().devices().map(|(_, leaf)| leaf.device.id());
+    let others: Vec<DeviceId> = others.filter(|device| *device != author.device).collect();
+    let deliveries = pair(&others, deliveries)?;
+    check_frame(distribution.0.len(), &deliveries)?;
+    // A device that cannot be reached has an empty one.
+    let deliveries = deliveries.into_iter().filter(|(_, delivery)| !delivery.is_empty()).collect();
+    let change = Change::Distribution(public.epoch());
+    Ok(Append { group: public.id(), change, body: distribution.0.into(), deliveries })
+}
+
+/// A commit with everything that hangs on it, as it came.
+#[derive(Debug)]
+pub(crate) struct CommitUpload {
+    /// What it says, not yet verified.
+    pub(crate) unverified: UnverifiedCommit,
+    /// The encoded commit.
+    pub(crate) commit: Opaque,
+    /// The commit secret, for each recipient in leaf order.
+    pub(crate) deliveries: Vec<Opaque>,
+    /// For each newcomer.
+    pub(crate) welcomes: Vec<WelcomeFor>,
+}
+
+impl CommitUpload {
+    /// The group that it would begin or change.
+    pub(crate) fn group(&self) -> GroupId {
+        if self.is_genesis() { self.unverified.hash().into() } else { self.unverified.claimed().group }
+    }
+
+    fn is_genesis(&self) -> bool {
+        self.unverified.claimed().epoch == Epoch(0)
+    }
+}
+
+/// A commit that may be appended, or that has been.
+#[derive(Debug)]
+pub(crate) enum CheckedCommit {
+    /// To be appended.
+    New(Append),
+    /// The head already, at this position: its author did not hear of it and asks again.
+    Head(Seq),
+}
+
+/// A commit on top of `stored`, the group that it is for; `None` if there is none, as for a genesis.
+pub(crate) fn check_commit(
+    stored: Option<&StoredGroup>,
+    author: &Identity,
+    upload: CommitUpload,
+) -> Result<CheckedCommit, Unfit> {
+    let group = upload.group();
+    if upload.unverified.claimed().author != author.device {
+        return Err(invalid_commit("its author is another device").into());
+    }
+    if let Some(stored) = stored {
+        stored.public.roster().device(&author.device).ok_or(Refusal::NotMember)?;
+        if stored.public.head() == upload.unverified.hash() {
+            return Ok(CheckedCommit::Head(stored.commit_seq));
+        }
+    }
+    let genesis = upload.is_genesis();
+    let (step, recipients) = match (stored, genesis) {
+        (Some(_), true) => return Err(Unfit::Behind),
+        (None, false) => return Err(Refusal::NotMember.into()),
+        // Nobody is in a group before its genesis, so its secret goes to nobody but newcomers.
+        (None, true) => (PublicGroup::from_genesis(upload.unverified).map_err(unfit_commit)?.1, Vec::new()),
+        (Some(stored), false) => {
+            let step = stored.public.check(upload.unverified).map_err(unfit_commit)?;
+            let recipients = recipients(&stored.public, step.commit().body(), step.outcome());
+            (step, recipients)
+        }
+    };
+    let mut deliveries = pair(&recipients, upload.deliveries)?;
+    deliveries.extend(welcomes(&step, upload.welcomes)?);
+    check_frame(upload.commit.0.len(), &deliveries)?;
+    let change = Change::Commit(Box::new(step));
+    Ok(CheckedCommit::New(Append { group, change, body: upload.commit.0.into(), deliveries }))
+}
+
+fn recipients(public: &PublicGroup, body: &CommitBody, outcome: &Outcome) -> Vec<DeviceId> {
+    if body.commitment.is_none() {
+        return Vec::new();
+    }
+    let all = public.recipients(outcome, &body.author).map(|(_, leaf)| leaf.device.id());
+    all.filter(|device| body.unreachable.binary_search(device).is_err()).collect()
+}
+
+fn welcomes(step: &Step, welcomes: Vec<WelcomeFor>) -> Result<Vec<(DeviceId, Bytes)>, Refusal> {
+    let body = step.commit().body();
+    let newcomers = step.outcome().added().iter().map(|(_, leaf)| leaf.device.id());
+    let newcomers: Vec<DeviceId> = newcomers
+        .filter(|device| *device != body.author && body.unreachable.binary_search(device).is_err())
+        .collect();
+    let found = welcomes.len();
+    let mut given: BTreeMap<DeviceId, Opaque> =
+        welcomes.into_iter().map(|welcome| (welcome.device, welcome.welcome)).collect();
+    let all: Option<Vec<_>> =
+        newcomers.iter().map(|device| Some((*device, Bytes::from(given.remove(device)?.0)))).collect();
+    match all {
+        Some(all) if found == newcomers.len() => Ok(all),
+        _ => Err(Refusal::WrongDeliveries { expected: newcomers.len() as u64, found: found as u64 }),
+    }
+}
+
+/// One delivery for each device, in the order of the devices.
+fn pair(devices: &[DeviceId], deliveries: Vec<Opaque>) -> Result<Vec<(DeviceId, Bytes)>, Refusal> {
+    if devices.len() != deliveries.len() {
+        let (expected, found) = (devices.len() as u64, deliveries.len() as u64);
+        return Err(Refusal::WrongDeliveries { expected, found });
+    }
+    Ok(devices.iter().copied().zip(deliveries.into_iter().map(|delivery| delivery.0.into())).collect())
+}
+
+/// The entry will fit a frame with what hangs on it for any one device.
+fn check_frame(body: usize, deliveries: &[(DeviceId, Bytes)]) -> Result<(), Refusal> {
+    /// More than a page's reply takes around a single entry.
+    const AROUND: usize = 256;
+    let largest = deliveries.iter().map(|(_, delivery)| delivery.len()).max().unwrap_or(0);
+    if body + largest + AROUND > MAX_FRAME {
+        let what = "the entry with a delivery or welcome".to_owned();
+        return Err(Refusal::TooLarge { what, max: (MAX_FRAME - AROUND) as u64 });
+    }
+    Ok(())
+}
+
+fn unfit_commit(error: CommitError) -> Unfit {
+    match error {
+        CommitError::Epoch { .. } | CommitError::Previous => Unfit::Behind,
+        error => invalid_commit(&error.to_string()).into(),
+    }
+}
+
+fn invalid_commit(reason: &str) -> Refusal {
+    Refusal::InvalidCommit { reason: reason.to_owned() }
+}
+
+fn invalid(reason: &str) -> Refusal {
+    Refusal::InvalidEntry { reason: reason.to_owned() }
+}
+
+fn invalid_entry(error: DecodeError) -> Refusal {
+    match error {
+        DecodeError::TooLarge { structure, max, .. } => {
+            Refusal::TooLarge { what: structure.to_owned(), max: max as u64 }
+        }
+        error => Refusal::InvalidEntry { reason: error.to_string() },
+    }
+}
+
+/// Why bytes are not a commit at all.
+pub(crate) fn not_a_commit(error: DecodeError) -> Refusal {
+    match error {
+        DecodeError::TooLarge { structure, max, .. } => {
+            Refusal::TooLarge { what: structure.to_owned(), max: max as u64 }
+        }
+        error => invalid_commit(&error.to_string()),
+    }
+}

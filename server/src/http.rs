@@ -1,0 +1,67 @@
+//! HTTP: what operators and browsers ask, and the door to the one socket.
+
+use crate::fanout::hub::Hub;
+use crate::log::Health;
+use crate::session::socket;
+use actix_codec::Framed;
+use actix_http::body::BoxBody;
+use actix_http::{Request, Response, StatusCode, h1, ws};
+use actix_rt::net::TcpStream;
+use actix_web::{HttpResponse, web};
+use futures_util::SinkExt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Where the socket is.
+pub(crate) const SOCKET_PATH: &str = "/v1/socket";
+
+/// What is asked without an upgrade.
+pub(crate) fn routes(config: &mut web::ServiceConfig, health: Arc<Health>) {
+    config
+        .route("/healthz", web::get().to(async || "ok\n"))
+        .route("/readyz", web::get().to(move || ready(health.clone())))
+        .route(SOCKET_PATH, web::to(async || not_a_browser_page()));
+}
+
+async fn ready(health: Arc<Health>) -> HttpResponse {
+    if health.is_ready() {
+        HttpResponse::Ok().body("ready\n")
+    } else {
+        HttpResponse::ServiceUnavailable()
+            .body("cannot store anything; see the log, then restart the server\n")
+    }
+}
+
+fn not_a_browser_page() -> HttpResponse {
+    HttpResponse::UpgradeRequired()
+        .insert_header(("Upgrade", "websocket"))
+        .body("this is a WebSocket; use the conclave command\n")
+}
+
+/// Takes every request to upgrade, whatever its path: they all come here.
+pub(crate) async fn upgrade(
+    hub: Rc<Hub>,
+    request: Request,
+    mut framed: Framed<TcpStream, h1::Codec>,
+) -> Result<(), actix_web::Error> {
+    let handshake = if request.path() == SOCKET_PATH {
+        ws::handshake(request.head()).map_err(Response::<BoxBody>::from)
+    } else {
+        Err(Response::new(StatusCode::NOT_FOUND))
+    };
+    let (response, accepted) = match handshake {
+        Ok(mut switching) => (switching.finish().map_into_boxed_body(), true),
+        Err(refusal) => (refusal, false),
+    };
+    drop(request);
+    let response = response.drop_body();
+    let sent = framed.send(h1::Message::Item((response, actix_http::body::BodySize::None))).await;
+    if accepted && sent.is_ok() {
+        let parts = framed.into_parts();
+        drop(parts.write_buf);
+        // An empty buffer of the HTTP side still holds its memory.
+        let read = if parts.read_buf.is_empty() { bytes::BytesMut::new() } else { parts.read_buf };
+        Box::pin(socket::serve(hub, parts.io, read)).await;
+    }
+    Ok(())
+}

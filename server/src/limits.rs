@@ -1,0 +1,109 @@
+//! Every bound of the server, with its reason. What travels is bounded in [`conclave_wire::limits`].
+
+use std::time::Duration;
+
+/// Threads that own sockets. More than any machine has cores is a typing error.
+pub(crate) const MAX_WORKERS: usize = 256;
+
+/// Connections of one worker: what actix accepts by default, about 60 MB idle. Above that the operating system's
+/// backlog holds them until others leave.
+pub(crate) const MAX_CONNECTIONS_PER_WORKER: usize = 25_600;
+
+/// Threads of one worker that read the store, so that a cold disk does not stop the sockets. Few: the store's reads
+/// are short, and each connection has at most two under way.
+pub(crate) const READERS_PER_WORKER: usize = 4;
+
+/// Connections that the operating system completes before they are accepted: a restarted server is met by everybody at
+/// once.
+pub(crate) const BACKLOG: u32 = 4096;
+
+/// Time to log in. A phone on a bad network needs three round trips.
+pub(crate) const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Failed logins of one connection; a client that holds the right key needs one.
+pub(crate) const MAX_FAILED_LOGINS: u8 = 4;
+
+/// Silence after which a connection is asked whether it is there. Below the 60 s of many middleboxes.
+pub(crate) const PING_AFTER: Duration = Duration::from_secs(30);
+
+/// Silence after which a connection is dropped: two pings without any answer.
+pub(crate) const DROP_AFTER: Duration = Duration::from_secs(75);
+
+/// Time in which a client that has stopped reading must take at least one byte.
+pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(30);
+
+/// How often silence is looked for; the deadlines above are exact to within this.
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(2);
+
+/// Time for a client to answer a close frame before the socket is dropped.
+pub(crate) const CLOSE_LINGER: Duration = Duration::from_secs(2);
+
+/// What is read and thrown away of a connection that is being closed.
+pub(crate) const CLOSE_LINGER_BYTES: usize = 4 << 20;
+
+/// Time in which a shutdown is done, whatever clients do.
+pub(crate) const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Appends of one connection that wait for the disk. Enough to fill a group commit alone; above it the connection is
+/// not read.
+pub(crate) const MAX_IN_FLIGHT: u16 = 1024;
+
+/// Bytes that wait for one socket. A reader that is further behind reads from the log instead, which costs no memory.
+pub(crate) const OUTBOX_BYTES: usize = 1 << 20;
+
+/// Bytes that may still wait when a reader of the log is handed its next page: keeps the socket busy meanwhile.
+pub(crate) const OUTBOX_LOW: usize = 256 << 10;
+
+/// Frames of one vectored write: the kernel takes 1,024, but a socket's buffer seldom takes more than this.
+pub(crate) const FRAMES_PER_WRITE: usize = 64;
+
+/// Messages that a hub takes from its queue before it writes its sockets.
+pub(crate) const HUB_BATCH: usize = 256;
+
+/// Bytes of entries that wait for one hub. Above it the hub's members read from the log.
+pub(crate) const HUB_BACKLOG_BYTES: usize = 64 << 20;
+
+/// Groups that one task of a connection looks up in the log at once, so that nobody waits for somebody in thousands.
+pub(crate) const GROUPS_PER_FEED: usize = 64;
+
+/// Writes of one group commit. Beyond it the sync no longer dominates.
+pub(crate) const BATCH_WRITES: usize = 1024;
+
+/// Bytes of one group commit, so that small messages do not wait behind many large ones.
+pub(crate) const BATCH_BYTES: usize = 4 << 20;
+
+/// Bytes that wait for the log writer.
+pub(crate) const LOG_QUEUE_BYTES: usize = 64 << 20;
+
+/// What a queued write is taken to cost beside its bytes.
+pub(crate) const WRITE_OVERHEAD: usize = 512;
+
+/// How long a connection waits for room in the log's queue before it is told to come back.
+pub(crate) const LOG_QUEUE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What it is told.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How often acknowledgements are written. A lost one only delivers again.
+pub(crate) const ACKNOWLEDGE_EVERY: Duration = Duration::from_secs(1);
+
+/// Acknowledgements that wait to be written; beyond it those of further devices are forgotten.
+pub(crate) const MAX_ACKNOWLEDGEMENTS: usize = 1 << 16;
+
+/// Entries of one page.
+pub(crate) const PAGE_ENTRIES: usize = 1000;
+
+/// Bytes of one page, unless its first entry is larger: half a frame, which a phone can hold.
+pub(crate) const PAGE_BYTES: usize = 512 << 10;
+
+/// What an entry's frame is taken to cost beside its body and delivery.
+pub(crate) const ENTRY_OVERHEAD: usize = 128;
+
+/// Groups listed in one answer: they fit a frame.
+pub(crate) const MAX_GROUPS_LISTED: usize = 8192;
+
+/// Leaves of all rosters kept in memory, about 400 bytes each.
+pub(crate) const MAX_CACHED_LEAVES: usize = 1 << 18;
+
+/// Log positions kept in memory by the store, about 150 bytes each.
+pub(crate) const MAX_CACHED_HEADS: usize = 1 << 16;

@@ -1,0 +1,301 @@
+//! The writer thread: takes all that waits, stores it with one sync, then answers and publishes.
+//!
+//! Durable before anybody learns of it, always: a sequence number that was seen is never given again.
+
+use super::{Acknowledgements, Health};
+use crate::error::StartError;
+use crate::fanout::{Asker, Hubs, Particular, Published, frame};
+use crate::groups::GroupCache;
+use crate::limits::{
+    ACKNOWLEDGE_EVERY, BATCH_BYTES, BATCH_WRITES, LOG_QUEUE_BYTES, LOG_QUEUE_PATIENCE, RETRY_AFTER,
+    WRITE_OVERHEAD,
+};
+use crate::store::{Append, Change, Rejected, Store, Write, Written};
+use bytes::Bytes;
+use conclave_wire::ids::{DeviceId, Seq};
+use conclave_wire::reply::{Refusal, Reply};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tokio::sync::{Semaphore, oneshot};
+
+/// Who hears what became of a write.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The connection, through its hub: it has gone on to other requests meanwhile.
+    Through(Asker),
+    /// Somebody who waits.
+    To(oneshot::Sender<Reply>),
+}
+
+#[derive(Debug)]
+enum Order {
+    Write {
+        write: Write,
+        answer: Answer,
+        cost: u32,
+    },
+    /// Says when everything before it is done.
+    Flush(oneshot::Sender<()>),
+}
+
+/// The queue to the writer, bounded in bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct LogQueue {
+    orders: Sender<Order>,
+    room: Arc<Semaphore>,
+}
+
+impl LogQueue {
+    /// Queues a write if there is room. Gives it back if not.
+    pub(crate) fn try_submit(&self, write: Write, answer: Answer) -> Result<(), (Write, Answer)> {
+        let cost = cost(&write);
+        match self.room.try_acquire_many(cost) {
+            Ok(permit) => permit.forget(),
+            Err(_) => return Err((write, answer)),
+        }
+        self.send(write, answer, cost);
+        Ok(())
+    }
+
+    /// Queues a write, waiting a while for room. The refusal has not gone to `answer`.
+    pub(crate) async fn submit(&self, write: Write, answer: Answer) -> Result<(), Refusal> {
+        let cost = cost(&write);
+        let room = tokio::time::timeout(LOG_QUEUE_PATIENCE, self.room.acquire_many(cost));
+        let Ok(Ok(permit)) = room.await else { return Err(congested()) };
+        permit.forget();
+        self.send(write, answer, cost);
+        Ok(())
+    }
+
+    /// Queues a write and waits for what becomes of it.
+    pub(crate) async fn write(&self, write: Write) -> Reply {
+        let (answer, reply) = oneshot::channel();
+        match self.submit(write, Answer::To(answer)).await {
+            Ok(()) => reply.await.unwrap_or(Reply::Refused { refusal: Refusal::Unavailable }),
+            Err(refusal) => Reply::Refused { refusal },
+        }
+    }
+
+    /// Waits until everything queued so far is stored and answered.
+    pub(crate) async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.orders.send(Order::Flush(done)).is_ok() {
+            let _ = flushed.await;
+        }
+    }
+
+    fn send(&self, write: Write, answer: Answer, cost: u32) {
+        // The writer runs as long as there is a queue; were it gone, the answer would be dropped, and heard as that.
+        let _ = self.orders.send(Order::Write { write, answer, cost });
+    }
+}
+
+fn congested() -> Refusal {
+    let retry_after_ms = u64::try_from(RETRY_AFTER.as_millis()).unwrap_or(u64::MAX);
+    Refusal::RateLimited { limit: "writes waiting for the disk".to_owned(), retry_after_ms }
+}
+
+/// In bytes, about.
+fn cost(write: &Write) -> u32 {
+    let bytes = match write {
+        Write::Append(append) => {
+            let deliveries = append.deliveries.iter().map(|(_, delivery)| delivery.len() + WRITE_OVERHEAD);
+            append.body.len() + deliveries.sum::<usize>()
+        }
+        Write::Register(registration) => registration.manifest.0.len() + registration.prekeys.0.len(),
+        Write::PublishPrekeys { prekeys, .. } => prekeys.0.len(),
+        Write::Acknowledge { .. } => 0,
+    };
+    u32::try_from((bytes + WRITE_OVERHEAD).min(LOG_QUEUE_BYTES)).unwrap_or(u32::MAX)
+}
+
+/// What the writer works with.
+pub(crate) struct Writer {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) groups: Arc<GroupCache>,
+    pub(crate) hubs: Arc<Hubs>,
+    pub(crate) acknowledgements: Arc<Acknowledgements>,
+    pub(crate) health: Arc<Health>,
+}
+
+impl Writer {
+    /// Starts the thread. It ends when every queue to it is gone, after everything that was queued.
+    pub(crate) fn start(self) -> Result<(LogQueue, JoinHandle<()>), StartError> {
+        let (orders, queue) = mpsc::channel();
+        let room = Arc::new(Semaphore::new(LOG_QUEUE_BYTES));
+        let run = Run { writer: self, queue, room: room.clone(), acknowledged: Instant::now() };
+        let thread = std::thread::Builder::new().name("conclave-log".to_owned());
+        let thread = thread.spawn(move || run.run()).map_err(StartError::Thread)?;
+        Ok((LogQueue { orders, room }, thread))
+    }
+}
+
+struct Run {
+    writer: Writer,
+    queue: Receiver<Order>,
+    room: Arc<Semaphore>,
+    /// When acknowledgements were last written.
+    acknowledged: Instant,
+}
+
+/// What is stored with one sync.
+#[derive(Default)]
+struct Batch {
+    writes: Vec<Write>,
+    answers: Vec<Answer>,
+    cost: usize,
+    flushes: Vec<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::Write { write, answer, cost } => {
+                self.writes.push(write);
+                self.answers.push(answer);
+                self.cost += cost as usize;
+            }
+            Order::Flush(done) => self.flushes.push(done),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.writes.len() >= BATCH_WRITES || self.cost >= BATCH_BYTES
+    }
+}
+
+impl Run {
+    fn run(mut self) {
+        loop {
+            let mut batch = Batch::default();
+            match self.queue.recv_timeout(ACKNOWLEDGE_EVERY) {
+                Ok(order) => batch.take(order),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let acknowledgements = self.writer.acknowledgements.take();
+                    self.store(Batch { writes: acknowledgements, ..Batch::default() });
+                    return;
+                }
+            }
+            while !batch.is_full() {
+                let Ok(order) = self.queue.try_recv() else { break };
+                batch.take(order);
+            }
+            if self.acknowledged.elapsed() >= ACKNOWLEDGE_EVERY || !batch.flushes.is_empty() {
+                // After the others, whose answers stand in the same order.
+                batch.writes.extend(self.writer.acknowledgements.take());
+                self.acknowledged = Instant::now();
+            }
+            self.store(batch);
+        }
+    }
+
+    fn store(&self, batch: Batch) {
+        let Batch { writes, answers, cost, flushes } = batch;
+        if !writes.is_empty() {
+            let outcomes = self.write(&writes);
+            self.tell(writes, answers, outcomes);
+        }
+        self.room.add_permits(cost);
+        for done in flushes {
+            let _ = done.send(());
+        }
+    }
+
+    /// `None` if the store has failed, now or before.
+    fn write(&self, writes: &[Write]) -> Option<Vec<Result<Written, Rejected>>> {
+        if !self.writer.health.is_ready() {
+            return None;
+        }
+        match self.writer.store.write(writes) {
+            Ok(outcomes) => Some(outcomes),
+            Err(error) => {
+                self.writer.health.fail();
+                tracing::error!(%error, "cannot store; everything is refused until the server is restarted");
+                None
+            }
+        }
+    }
+
+    /// Moves the cached groups on, then tells posters and hubs.
+    fn tell(
+        &self,
+        writes: Vec<Write>,
+        answers: Vec<Answer>,
+        outcomes: Option<Vec<Result<Written, Rejected>>>,
+    ) {
+        let mut entries = Vec::new();
+        let mut replies = Vec::with_capacity(answers.len());
+        let mut outcomes = outcomes.map(Vec::into_iter);
+        let mut answers = answers.into_iter();
+        for write in writes {
+            let outcome = outcomes.as_mut().and_then(Iterator::next);
+            if let Some(answer) = answers.next() {
+                replies.push((answer, reply(&write, outcome.as_ref())));
+            }
+            if let (Write::Append(append), Some(Ok(Written::Appended(seq)))) = (write, outcome) {
+                entries.push(publish(&append, seq));
+                if let Change::Commit(step) = append.change {
+                    self.writer.groups.advance(&append.group, *step, seq);
+                }
+            }
+        }
+        let mut through = Vec::new();
+        for (answer, reply) in replies {
+            match answer {
+                Answer::Through(asker) => through.push((asker, reply)),
+                // Whoever waited may be gone.
+                Answer::To(waiting) => drop(waiting.send(reply)),
+            }
+        }
+        self.writer.hubs.publish(entries, through);
+    }
+}
+
+fn reply(write: &Write, outcome: Option<&Result<Written, Rejected>>) -> Reply {
+    let refusal = match outcome {
+        None => Refusal::Unavailable,
+        Some(Ok(Written::Done)) => return Reply::Done,
+        Some(Ok(Written::Appended(seq) | Written::Repeated(seq))) => match write {
+            Write::Append(append) => return Reply::Accepted { group: append.group, seq: *seq },
+            _ => return Reply::Done,
+        },
+        Some(Err(rejected)) => match rejected.clone() {
+            Rejected::EpochStale { epoch, head } => Refusal::EpochStale { epoch, head },
+            Rejected::HeadMoved { head } => Refusal::HeadMoved { head },
+            Rejected::UnknownGroup => Refusal::NotMember,
+            Rejected::NameTaken => Refusal::NameTaken,
+            Rejected::AlreadyRegistered(name) => Refusal::AlreadyRegistered { name },
+            Rejected::DeviceTaken => {
+                Refusal::InvalidAccount { reason: "the device belongs to another account".to_owned() }
+            }
+            Rejected::UnknownDevice => Refusal::NotRegistered,
+        },
+    };
+    Reply::Refused { refusal }
+}
+
+fn publish(append: &Append, seq: Seq) -> Published {
+    let kind = append.change.kind();
+    let (added, removed) = match &append.change {
+        Change::Commit(step) => (step.outcome().added(), step.outcome().removed()),
+        Change::Distribution(_) | Change::Message(_) => (&[][..], &[][..]),
+    };
+    let particular = !append.deliveries.is_empty() || !added.is_empty() || !removed.is_empty();
+    let particular = particular.then(|| {
+        let devices = |leaves: &[(_, conclave_wire::roster::Leaf)]| -> Vec<DeviceId> {
+            leaves.iter().map(|(_, leaf)| leaf.device.id()).collect()
+        };
+        Arc::new(Particular {
+            kind,
+            body: append.body.clone(),
+            deliveries: append.deliveries.iter().cloned().collect(),
+            added: devices(added),
+            removed: devices(removed),
+        })
+    });
+    let frame: Bytes = frame::push_of(append.group, seq, kind, &append.body, None);
+    Published { group: append.group, seq, frame: Some(frame), particular }
+}

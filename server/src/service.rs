@@ -1,0 +1,256 @@
+//! What requests do: the directory, the groups and the log, with the store behind them.
+
+use crate::groups::{self, CheckedCommit, CommitUpload, GroupCache, Unfit};
+use crate::limits::{MAX_GROUPS_LISTED, PAGE_BYTES, PAGE_ENTRIES};
+use crate::log::{Acknowledgements, Answer, Health, LogQueue};
+use crate::name::ServerNames;
+use crate::session::Identity;
+use crate::session::machine::Task;
+use crate::store::{
+    AccountKey, Append, PageBounds, Range, Registration, Store, StoreError, StoredGroup, Write,
+};
+use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq};
+use conclave_wire::name::Name;
+use conclave_wire::reply::{Membership, Refusal, Reply};
+use conclave_wire::request::Cursor;
+use std::sync::Arc;
+
+/// What every connection of the server shares.
+pub(crate) struct Service {
+    /// For which names logins are accepted.
+    pub(crate) names: Arc<ServerNames>,
+    /// Where everything is.
+    pub(crate) store: Arc<dyn Store>,
+    /// Groups in memory.
+    pub(crate) groups: Arc<GroupCache>,
+    /// The way into the log.
+    pub(crate) log: LogQueue,
+    /// How far devices are.
+    pub(crate) acknowledgements: Arc<Acknowledgements>,
+    /// Whether anything can be stored.
+    pub(crate) health: Arc<Health>,
+}
+
+/// An entry on its way into the log.
+#[derive(Debug)]
+pub(crate) enum Upload {
+    /// A message.
+    Message(Opaque),
+    /// A distribution with its deliveries.
+    Distribution(Opaque, Vec<Opaque>),
+}
+
+impl Service {
+    /// Whether a device is registered as this account's.
+    pub(crate) async fn log_in(self: &Arc<Self>, identity: Identity) -> Reply {
+        let device = self.look(move |service| service.store.device(&identity.device)).await;
+        answer(device.and_then(|device| match device {
+            Some(device) if device.account == identity.account => Ok(Reply::Done),
+            _ => Err(Refusal::NotRegistered),
+        }))
+    }
+
+    /// Enters an account in the directory.
+    pub(crate) async fn register(&self, registration: Registration) -> Reply {
+        self.log.write(Write::Register(registration)).await
+    }
+
+    /// Does what an identified device asks, all but appending and subscribing.
+    pub(crate) async fn perform(self: &Arc<Self>, identity: Identity, task: Task) -> Reply {
+        let device = identity.device;
+        answer(match task {
+            Task::Lookup(name) => self.lookup(name).await,
+            Task::Names(accounts) => self.account_names(accounts).await,
+            Task::Prekeys(devices) => self.prekeys(devices).await,
+            Task::PublishPrekeys(prekeys) => {
+                Ok(self.log.write(Write::PublishPrekeys { device, prekeys }).await)
+            }
+            Task::Groups => self.memberships(device).await,
+            Task::Commit(upload) => self.commit(identity, upload).await,
+            Task::Fetch { group, after, limit } => self.page(device, group, Range::After(after), limit).await,
+            Task::FetchCommits { group, from, limit } => {
+                self.page(device, group, Range::Commits(from), limit).await
+            }
+            Task::Acknowledge(cursor) => self.acknowledge(device, cursor).await,
+            Task::Distribute { .. } | Task::Post { .. } | Task::Subscribe(_) => Err(Refusal::Unavailable),
+        })
+    }
+
+    /// Whether a device may subscribe at these cursors.
+    pub(crate) async fn may_subscribe(
+        self: &Arc<Self>,
+        device: DeviceId,
+        cursors: Vec<Cursor>,
+    ) -> Result<Vec<Cursor>, Refusal> {
+        self.look(move |service| {
+            for cursor in &cursors {
+                match service.store.membership(&device, &cursor.group)? {
+                    None => return Ok(Err(Refusal::NotMember)),
+                    Some(membership) if cursor.seq > membership.head => return Ok(Err(beyond(&membership))),
+                    Some(_) => {}
+                }
+            }
+            Ok(Ok(cursors))
+        })
+        .await?
+    }
+
+    /// Checks an entry against its group as it is in memory. `None` if it is not in memory.
+    pub(crate) fn check_cached(
+        &self,
+        identity: &Identity,
+        group: &GroupId,
+        upload: Upload,
+    ) -> Result<Result<Append, Unfit>, Upload> {
+        match self.groups.cached(group) {
+            Some(stored) => Ok(check(&stored, identity, upload)),
+            None => Err(upload),
+        }
+    }
+
+    /// Checks an entry against its group, wherever that is.
+    pub(crate) async fn check(
+        self: &Arc<Self>,
+        identity: Identity,
+        group: GroupId,
+        upload: Upload,
+    ) -> Result<Append, Refusal> {
+        let stored = self.look(move |service| service.groups.load(&group)).await?;
+        let stored = stored.ok_or(Refusal::NotMember)?;
+        match check(&stored, &identity, upload) {
+            Ok(append) => Ok(append),
+            Err(unfit) => Err(self.refusal(identity.device, group, unfit).await),
+        }
+    }
+
+    /// What an entry that is not fit is refused with.
+    pub(crate) async fn refusal(self: &Arc<Self>, device: DeviceId, group: GroupId, unfit: Unfit) -> Refusal {
+        let of_head = |to: fn(Epoch, Seq) -> Refusal, epoch: Epoch| async move {
+            match self.look(move |service| service.store.membership(&device, &group)).await {
+                Ok(Some(membership)) => to(epoch, membership.head),
+                Ok(None) => Refusal::NotMember,
+                Err(refusal) => refusal,
+            }
+        };
+        match unfit {
+            Unfit::Refused(refusal) => refusal,
+            Unfit::Stale(epoch) => of_head(|epoch, head| Refusal::EpochStale { epoch, head }, epoch).await,
+            Unfit::Behind => of_head(|_, head| Refusal::HeadMoved { head }, Epoch(0)).await,
+        }
+    }
+
+    /// Queues a checked entry. `None` if the answer will come through the hub.
+    pub(crate) async fn append(&self, append: Append, to: Answer) -> Option<Refusal> {
+        let Err((write, to)) = self.log.try_submit(Write::Append(append), to) else { return None };
+        self.log.submit(write, to).await.err()
+    }
+
+    async fn lookup(self: &Arc<Self>, name: Name) -> Result<Reply, Refusal> {
+        let account = self.look(move |service| service.store.account(&AccountKey::Name(name))).await?;
+        let account = account.ok_or(Refusal::UnknownName)?;
+        Ok(Reply::Account { manifest: account.manifest })
+    }
+
+    async fn account_names(self: &Arc<Self>, accounts: Vec<AccountId>) -> Result<Reply, Refusal> {
+        let name = |service: &Self, id| {
+            service.store.account(&AccountKey::Id(id)).map(|account| account.map(|account| account.name))
+        };
+        let names =
+            self.look(move |service| accounts.into_iter().map(|id| name(service, id)).collect()).await?;
+        Ok(Reply::Names { names })
+    }
+
+    async fn prekeys(self: &Arc<Self>, devices: Vec<DeviceId>) -> Result<Reply, Refusal> {
+        let prekeys =
+            |service: &Self, id| service.store.device(&id).map(|device| device.map(|device| device.prekeys));
+        let prekeys =
+            self.look(move |service| devices.into_iter().map(|id| prekeys(service, id)).collect()).await?;
+        Ok(Reply::Prekeys { prekeys })
+    }
+
+    async fn memberships(self: &Arc<Self>, device: DeviceId) -> Result<Reply, Refusal> {
+        let mut groups =
+            self.look(move |service| service.store.memberships(&device, MAX_GROUPS_LISTED)).await?;
+        for membership in &mut groups {
+            if let Some(pending) = self.acknowledgements.pending(&device, &membership.group) {
+                membership.acknowledged = pending.max(membership.acknowledged).min(membership.head);
+            }
+        }
+        Ok(Reply::Groups { groups })
+    }
+
+    async fn page(
+        self: &Arc<Self>,
+        device: DeviceId,
+        group: GroupId,
+        range: Range,
+        limit: u32,
+    ) -> Result<Reply, Refusal> {
+        let entries = (limit as usize).clamp(1, PAGE_ENTRIES);
+        let bounds = PageBounds { entries, bytes: PAGE_BYTES };
+        let page = self.look(move |service| service.store.read(&device, &group, range, bounds)).await?;
+        let page = page.ok_or(Refusal::NotMember)?;
+        Ok(Reply::Page { entries: page.entries, head: page.membership.head })
+    }
+
+    async fn acknowledge(self: &Arc<Self>, device: DeviceId, cursor: Cursor) -> Result<Reply, Refusal> {
+        let cached = self.groups.cached(&cursor.group);
+        let is_member = cached.is_some_and(|group| group.public.roster().index_of(&device).is_some());
+        if !is_member {
+            // Perhaps it was one, or the group is not in memory.
+            let membership = self.look(move |service| service.store.membership(&device, &cursor.group));
+            membership.await?.ok_or(Refusal::NotMember)?;
+        }
+        self.acknowledgements.note(device, cursor);
+        Ok(Reply::Done)
+    }
+
+    async fn commit(self: &Arc<Self>, identity: Identity, upload: CommitUpload) -> Result<Reply, Refusal> {
+        let group = upload.group();
+        let checked = self
+            .look(move |service| {
+                let stored = service.groups.load(&group)?;
+                Ok(groups::check_commit(stored.as_deref(), &identity, upload))
+            })
+            .await?;
+        match checked {
+            Ok(CheckedCommit::New(append)) => Ok(self.log.write(Write::Append(append)).await),
+            Ok(CheckedCommit::Head(seq)) => Ok(Reply::Accepted { group, seq }),
+            Err(unfit) => Err(self.refusal(identity.device, group, unfit).await),
+        }
+    }
+
+    /// Looks something up on a thread that may wait for the disk.
+    async fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let service = self.clone();
+        match actix_rt::task::spawn_blocking(move || look(&service)).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "cannot read the store");
+                Err(Refusal::Unavailable)
+            }
+            Err(_) => Err(Refusal::Unavailable),
+        }
+    }
+}
+
+fn check(stored: &StoredGroup, identity: &Identity, upload: Upload) -> Result<Append, Unfit> {
+    match upload {
+        Upload::Message(message) => groups::check_message(stored, identity, message),
+        Upload::Distribution(distribution, deliveries) => {
+            groups::check_distribution(stored, identity, distribution, deliveries)
+        }
+    }
+}
+
+fn answer(result: Result<Reply, Refusal>) -> Reply {
+    result.unwrap_or_else(|refusal| Reply::Refused { refusal })
+}
+
+fn beyond(membership: &Membership) -> Refusal {
+    let head = membership.head;
+    Refusal::Malformed { reason: format!("a cursor is beyond the last entry, {head}") }
+}

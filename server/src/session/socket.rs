@@ -1,0 +1,242 @@
+//! The loop around a session: reads the socket, does what the session decides, says goodbye.
+
+use super::Identity;
+use super::machine::{Action, Session, Task};
+use super::websocket::{Incoming, Reader, Violation};
+use crate::fanout::Asker;
+use crate::fanout::connection::{Connection, End};
+use crate::fanout::frame;
+use crate::fanout::hub::Hub;
+use crate::limits::{CLOSE_LINGER, CLOSE_LINGER_BYTES, MAX_IN_FLIGHT};
+use crate::log::Answer;
+use crate::service::Upload;
+use actix_http::ws::CloseCode;
+use actix_rt::net::TcpStream;
+use bytes::BytesMut;
+use conclave_wire::frame::RequestId;
+use conclave_wire::ids::GroupId;
+use conclave_wire::limits::MAX_CURSORS;
+use conclave_wire::login::Nonce;
+use conclave_wire::reply::{Refusal, Reply};
+use conclave_wire::request::Cursor;
+use std::cell::RefCell;
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+
+/// How much is read at once. One buffer for each worker, not for each connection.
+const READ_BYTES: usize = 64 << 10;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// Serves a client until one side has enough. `read` is what came together with the handshake.
+pub(crate) async fn serve(hub: Rc<Hub>, stream: TcpStream, read: BytesMut) {
+    let nonce = Nonce::from_bytes(rand::random());
+    let connection = hub.open(stream);
+    connection.push(frame::hello(hub.service.names.announced(), nonce));
+    let session = Session::new(hub.service.names.clone(), nonce);
+    let mut socket = Socket { hub, connection, session, reader: Reader::new(read) };
+    let end = match socket.run().await {
+        Ok(never) => match never {},
+        Err(end) => end,
+    };
+    socket.say_goodbye(end).await;
+}
+
+/// What never comes.
+enum Never {}
+
+struct Socket {
+    hub: Rc<Hub>,
+    connection: Rc<Connection>,
+    session: Session,
+    reader: Reader,
+}
+
+impl Socket {
+    async fn run(&mut self) -> Result<Never, End> {
+        loop {
+            while let Some(incoming) =
+                self.reader.next().map_err(|Violation(code, why)| End::Close(code, why))?
+            {
+                self.handle(incoming).await?;
+            }
+            self.connection.flush();
+            self.connection.readable().await?;
+            self.read()?;
+        }
+    }
+
+    fn read(&mut self) -> Result<(), End> {
+        READ_BUFFER.with_borrow_mut(|buffer| match self.connection.read(buffer) {
+            Ok(0) => Err(End::Gone),
+            Ok(read) => {
+                self.reader.extend(buffer.get(..read).unwrap_or_default());
+                Ok(())
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(()),
+            Err(_) => Err(End::Gone),
+        })
+    }
+
+    async fn handle(&mut self, incoming: Incoming) -> Result<(), End> {
+        self.connection.may_ask(MAX_IN_FLIGHT - 1).await?;
+        match incoming {
+            Incoming::Ping(content) => self.connection.push(frame::pong(&content)),
+            Incoming::Pong => {}
+            Incoming::Close(code) => return Err(End::Answer(code.unwrap_or(CloseCode::Normal))),
+            Incoming::Request(bytes) => match self.session.receive(&bytes) {
+                Action::Refuse(id, refusal) => self.answer(id, Reply::Refused { refusal }),
+                Action::End(id, refusal, code) => {
+                    self.answer(id, Reply::Refused { refusal });
+                    return Err(End::Close(code, "see the answer before this"));
+                }
+                Action::Perform(id, identity, Task::Post { group, message }) => {
+                    self.append(id, identity, group, Upload::Message(message)).await?;
+                }
+                // Boxed: these futures are large, and an idle connection would keep room for the largest.
+                other => Box::pin(self.perform(other)).await?,
+            },
+        }
+        Ok(())
+    }
+
+    async fn perform(&mut self, action: Action) -> Result<(), End> {
+        // What was answered before need not wait for this.
+        self.connection.flush();
+        let service = self.hub.service.clone();
+        let ready = service.health.is_ready();
+        match action {
+            Action::Refuse(id, refusal) | Action::End(id, refusal, _) => {
+                self.answer(id, Reply::Refused { refusal });
+            }
+            Action::LogIn(id, ..) | Action::Register(id, ..) | Action::Perform(id, ..) if !ready => {
+                self.answer(id, Reply::Refused { refusal: Refusal::Unavailable });
+            }
+            Action::LogIn(id, identity) => {
+                let reply = service.log_in(identity).await;
+                self.identify(id, identity, reply);
+            }
+            Action::Register(id, identity, registration) => {
+                let reply = service.register(registration).await;
+                self.identify(id, identity, reply);
+            }
+            Action::Perform(id, identity, Task::Subscribe(cursors)) => {
+                self.subscribe(id, identity, cursors).await;
+            }
+            Action::Perform(id, identity, Task::Distribute { group, distribution, deliveries }) => {
+                let upload = Upload::Distribution(distribution, deliveries);
+                self.append(id, identity, group, upload).await?;
+            }
+            Action::Perform(id, identity, task) => {
+                if matches!(task, Task::Commit(_)) {
+                    // In order: what was posted before is in the log before.
+                    self.connection.may_ask(0).await?;
+                }
+                let reply = service.perform(identity, task).await;
+                self.answer(id, reply);
+            }
+        }
+        Ok(())
+    }
+
+    fn identify(&mut self, id: RequestId, identity: Identity, reply: Reply) {
+        if reply == Reply::Done {
+            self.session.identify(identity);
+            self.connection.identify(identity);
+        }
+        self.answer(id, reply);
+    }
+
+    async fn subscribe(&mut self, id: RequestId, identity: Identity, cursors: Vec<Cursor>) {
+        if Hub::subscriptions_with(&self.connection, &cursors) > MAX_CURSORS {
+            let refusal = Refusal::TooLarge { what: "subscriptions".to_owned(), max: MAX_CURSORS as u64 };
+            return self.answer(id, Reply::Refused { refusal });
+        }
+        match self.hub.service.may_subscribe(identity.device, cursors).await {
+            Ok(cursors) => {
+                // The answer first: pushes follow it.
+                self.answer(id, Reply::Done);
+                self.hub.subscribe(&self.connection, &cursors);
+            }
+            Err(refusal) => self.answer(id, Reply::Refused { refusal }),
+        }
+    }
+
+    /// Queues an entry and goes on: the answer comes through the hub, when the entry is durable.
+    async fn append(
+        &mut self,
+        id: RequestId,
+        identity: Identity,
+        group: GroupId,
+        upload: Upload,
+    ) -> Result<(), End> {
+        let service = &self.hub.service;
+        if !service.health.is_ready() {
+            self.answer(id, Reply::Refused { refusal: Refusal::Unavailable });
+            return Ok(());
+        }
+        let checked = match service.check_cached(&identity, &group, upload) {
+            Ok(Ok(append)) => Ok(append),
+            Ok(Err(unfit)) => Err(Box::pin(service.refusal(identity.device, group, unfit)).await),
+            Err(upload) => Box::pin(service.check(identity, group, upload)).await,
+        };
+        let refusal = match checked {
+            Ok(append) => {
+                self.connection.asked();
+                let (hub, connection) = (self.hub.id, self.connection.id);
+                let to = Answer::Through(Asker { hub, connection, request: id });
+                let Some(refusal) = Box::pin(service.append(append, to)).await else { return Ok(()) };
+                self.connection.answered();
+                refusal
+            }
+            Err(refusal) => refusal,
+        };
+        self.answer(id, Reply::Refused { refusal });
+        Ok(())
+    }
+
+    fn answer(&self, id: RequestId, reply: Reply) {
+        self.connection.push(frame::reply(id, reply));
+    }
+
+    async fn say_goodbye(mut self, end: End) {
+        self.hub.retire(&self.connection);
+        let code = match end {
+            End::Gone => None,
+            End::Close(code, reason) => Some((code, reason)),
+            End::Answer(code) => Some((code, "")),
+        };
+        if let Some((code, reason)) = code {
+            self.connection.push(frame::close(code, reason));
+            self.connection.flush();
+            let _ = tokio::time::timeout(CLOSE_LINGER, self.linger(end)).await;
+        }
+        // Whatever the socket has not taken by now goes with it.
+        self.connection.abandon();
+        self.hub.close(&self.connection);
+    }
+
+    /// Reads on until the other side has closed too. Were the socket dropped with something unread, the system would
+    /// tell the other side of an error, and what it was told before might be lost.
+    async fn linger(&mut self, end: End) -> io::Result<()> {
+        let mut read = 0;
+        while read < CLOSE_LINGER_BYTES {
+            if matches!(end, End::Answer(_)) && self.connection.is_drained() {
+                return Ok(());
+            }
+            self.connection.readable_at_the_end().await?;
+            let bytes = READ_BUFFER.with_borrow_mut(|buffer| match self.connection.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+                read => read.map(Some),
+            })?;
+            match bytes {
+                Some(0) => return Ok(()),
+                Some(bytes) => read += bytes,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}

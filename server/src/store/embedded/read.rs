@@ -1,0 +1,233 @@
+//! Reading, at one moment: what a view returns is as one batch left it, never between two.
+
+use super::records::{
+    self, AccountRecord, DeviceRecord, HeadRecord, MemberRecord, commit_key, delivery_key, leaf_key, log_key,
+    member_key,
+};
+use super::{Rows, Table};
+use crate::limits::ENTRY_OVERHEAD;
+use crate::store::{
+    AccountKey, Page, PageBounds, Range, StoreError, StoredAccount, StoredDevice, StoredGroup,
+};
+use conclave_wire::codec::Structure;
+use conclave_wire::entry::{Entry, EntryKind};
+use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq};
+use conclave_wire::public_group::PublicGroup;
+use conclave_wire::reply::Membership;
+use conclave_wire::roster::Roster;
+use fjall::{Iter, Readable, Snapshot};
+use std::collections::HashMap;
+
+/// All rows at one moment.
+pub(super) struct View<'a> {
+    pub(super) rows: &'a Rows,
+    pub(super) at: Snapshot,
+}
+
+impl View<'_> {
+    pub(super) fn group(&self, group: &GroupId) -> Result<Option<StoredGroup>, StoreError> {
+        let Some(head) = self.head(group)? else { return Ok(None) };
+        let mut leaves = Vec::new();
+        let (first, last) = (leaf_key(group, LeafIndex(0)), leaf_key(group, LeafIndex(u32::MAX)));
+        for row in self.range(Table::Leaf, first, last) {
+            let (key, value) = row.into_inner()?;
+            let index = LeafIndex(u32::from_be_bytes(records::suffix(&key, "leaf key")?));
+            leaves.push((index, records::decode(&value)?));
+        }
+        let roster = Roster::from_leaves(head.leaf_count as usize, leaves);
+        let public = PublicGroup::from_storage(*group, head.epoch, head.commit, head.commit_time, roster);
+        Ok(Some(StoredGroup { public, commit_seq: head.commit_seq }))
+    }
+
+    pub(super) fn membership(
+        &self,
+        device: &DeviceId,
+        group: &GroupId,
+    ) -> Result<Option<Membership>, StoreError> {
+        let key = member_key(device, group);
+        let Some(member) = self.record::<MemberRecord>(Table::Member, &key)? else { return Ok(None) };
+        let head = self.head(group)?.ok_or(StoreError::Damaged(HeadRecord::NAME))?;
+        let head = member.left.unwrap_or(head.seq);
+        let acknowledged = match self.at.get(self.rows.of(Table::Cursor), &key)? {
+            Some(bytes) => Seq(u64::from_be_bytes(records::fixed(&bytes, "cursor")?)).min(head),
+            None => Seq(0),
+        };
+        Ok(Some(Membership { group: *group, joined: member.joined, left: member.left, acknowledged, head }))
+    }
+
+    pub(super) fn memberships(&self, device: &DeviceId, limit: usize) -> Result<Vec<Membership>, StoreError> {
+        let mut memberships = Vec::new();
+        for row in self.at.prefix(self.rows.of(Table::Member), device.as_bytes()).take(limit) {
+            let group = GroupId::from_bytes(records::suffix(&row.key()?, "member key")?);
+            memberships.extend(self.membership(device, &group)?);
+        }
+        Ok(memberships)
+    }
+
+    pub(super) fn page(
+        &self,
+        device: &DeviceId,
+        group: &GroupId,
+        range: Range,
+        bounds: PageBounds,
+    ) -> Result<Option<Page>, StoreError> {
+        let Some(membership) = self.membership(device, group)? else { return Ok(None) };
+        let mut page = PageBuilder { bounds, bytes: 0, entries: Vec::new() };
+        let complete = match range {
+            Range::After(after) => {
+                let before_joined = membership.joined.0.saturating_sub(1);
+                let first = Seq(after.0.max(before_joined).saturating_add(1));
+                self.entries(device, group, first, membership.head, &mut page)?
+            }
+            Range::Commits(epoch) => self.commits(device, group, epoch, membership.head, &mut page)?,
+        };
+        Ok(Some(Page { entries: page.entries, membership, complete }))
+    }
+
+    pub(super) fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
+        let id = match key {
+            AccountKey::Id(id) => *id,
+            AccountKey::Name(name) => match self.at.get(self.rows.of(Table::Name), name.as_str())? {
+                Some(id) => AccountId::from_bytes(records::fixed(&id, "name record")?),
+                None => return Ok(None),
+            },
+        };
+        let record = self.record::<AccountRecord>(Table::Account, id.as_bytes())?;
+        Ok(record.map(|AccountRecord { name, manifest }| StoredAccount { name, manifest }))
+    }
+
+    pub(super) fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
+        let record = self.record::<DeviceRecord>(Table::Device, device.as_bytes())?;
+        Ok(record.map(|DeviceRecord { account, prekeys }| StoredDevice { account, prekeys }))
+    }
+
+    /// Fills a page with the entries from `first` to `last`; says whether they are all in it.
+    fn entries(
+        &self,
+        device: &DeviceId,
+        group: &GroupId,
+        first: Seq,
+        last: Seq,
+        page: &mut PageBuilder,
+    ) -> Result<bool, StoreError> {
+        // How many there may be is known, so what hangs on them is read by one range as well.
+        let span = Seq(last.0.min(first.0.saturating_add(page.bounds.entries as u64)));
+        if first > last {
+            return Ok(true);
+        }
+        let mut deliveries = self.deliveries(device, group, first, span, page.bounds.bytes)?;
+        let mut expected = first;
+        for row in self.range(Table::Log, log_key(group, first), log_key(group, last)) {
+            let (key, value) = row.into_inner()?;
+            let seq = Seq(u64::from_be_bytes(records::suffix(&key, "log key")?));
+            if seq != expected {
+                return Err(StoreError::Damaged("log: an entry is missing"));
+            }
+            let (kind, body) = records::log_entry(&value)?;
+            let entry = Entry {
+                group: *group,
+                seq,
+                kind,
+                delivery: deliveries.remove(&seq),
+                body: Opaque(body.to_vec()),
+            };
+            if !page.push(entry) {
+                return Ok(false);
+            }
+            expected = Seq(seq.0.saturating_add(1));
+        }
+        if expected <= last {
+            return Err(StoreError::Damaged("log: its end is missing"));
+        }
+        Ok(true)
+    }
+
+    /// Fills a page with the commits from an epoch on that are not after `last`; says whether they are all in it.
+    fn commits(
+        &self,
+        device: &DeviceId,
+        group: &GroupId,
+        from: Epoch,
+        last: Seq,
+        page: &mut PageBuilder,
+    ) -> Result<bool, StoreError> {
+        let index = self.range(Table::Commit, commit_key(group, from), commit_key(group, Epoch(u32::MAX)));
+        for row in index {
+            let seq = Seq(u64::from_be_bytes(records::fixed(&row.value()?, "commit index")?));
+            if seq > last {
+                break;
+            }
+            let value = self.at.get(self.rows.of(Table::Log), log_key(group, seq))?;
+            let value = value.ok_or(StoreError::Damaged("log: a commit is missing"))?;
+            let (kind, body) = records::log_entry(&value)?;
+            if kind != EntryKind::Commit {
+                return Err(StoreError::Damaged("commit index"));
+            }
+            let delivery = self.at.get(self.rows.of(Table::Delivery), delivery_key(group, device, seq))?;
+            let delivery = delivery.map(|bytes| Opaque(bytes.to_vec()));
+            let entry = Entry { group: *group, seq, kind, delivery, body: Opaque(body.to_vec()) };
+            if !page.push(entry) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What hangs on the entries of a page that holds `enough` bytes: no more is read than it can hold.
+    fn deliveries(
+        &self,
+        device: &DeviceId,
+        group: &GroupId,
+        first: Seq,
+        last: Seq,
+        enough: usize,
+    ) -> Result<HashMap<Seq, Opaque>, StoreError> {
+        let (first, last) = (delivery_key(group, device, first), delivery_key(group, device, last));
+        let mut deliveries = HashMap::new();
+        let mut bytes = 0;
+        for row in self.range(Table::Delivery, first, last) {
+            let (key, value) = row.into_inner()?;
+            let seq = Seq(u64::from_be_bytes(records::suffix(&key, "delivery key")?));
+            bytes += value.len();
+            deliveries.insert(seq, Opaque(value.to_vec()));
+            if bytes > enough {
+                break;
+            }
+        }
+        Ok(deliveries)
+    }
+
+    fn head(&self, group: &GroupId) -> Result<Option<HeadRecord>, StoreError> {
+        self.record(Table::Group, group.as_bytes())
+    }
+
+    fn record<T: Structure>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+        self.at.get(self.rows.of(table), key)?.map(|bytes| records::decode(&bytes)).transpose()
+    }
+
+    fn range(&self, table: Table, first: Vec<u8>, last: Vec<u8>) -> Iter {
+        self.at.range(self.rows.of(table), first..=last)
+    }
+}
+
+/// A page that takes entries until it is full.
+struct PageBuilder {
+    bounds: PageBounds,
+    bytes: usize,
+    entries: Vec<Entry>,
+}
+
+impl PageBuilder {
+    /// Takes an entry, or says that there is no room. The first always has room.
+    fn push(&mut self, entry: Entry) -> bool {
+        let delivery = entry.delivery.as_ref().map_or(0, |delivery| delivery.0.len());
+        let bytes = self.bytes + entry.body.0.len() + delivery + ENTRY_OVERHEAD;
+        let room = self.entries.len() < self.bounds.entries && bytes <= self.bounds.bytes;
+        if !room && !self.entries.is_empty() {
+            return false;
+        }
+        self.bytes = bytes;
+        self.entries.push(entry);
+        true
+    }
+}

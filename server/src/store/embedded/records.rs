@@ -1,0 +1,152 @@
+//! Values that are more than bytes, and the keys of every row.
+
+use crate::store::StoreError;
+use conclave_wire::codec::{self, Structure};
+use conclave_wire::entry::EntryKind;
+use conclave_wire::ids::{
+    AccountId, CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq, Timestamp,
+};
+use conclave_wire::name::Name;
+use minicbor::{Decode, Encode};
+
+/// Where a group stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct HeadRecord {
+    /// The last entry.
+    #[n(0)]
+    pub(super) seq: Seq,
+    /// The current epoch.
+    #[n(1)]
+    pub(super) epoch: Epoch,
+    /// The commit that began it.
+    #[n(2)]
+    pub(super) commit: CommitHash,
+    /// Where that commit stands.
+    #[n(3)]
+    pub(super) commit_seq: Seq,
+    /// Its time.
+    #[n(4)]
+    pub(super) commit_time: Timestamp,
+    /// The last distribution, 0 for none.
+    #[n(5)]
+    pub(super) last_distribution: Seq,
+    /// Leaves of the roster, blanks included.
+    #[n(6)]
+    pub(super) leaf_count: u32,
+}
+
+impl Structure for HeadRecord {
+    const NAME: &'static str = "head record";
+    const MAX_BYTES: usize = 128;
+}
+
+/// Which part of a group's log a device may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct MemberRecord {
+    /// The commit that added it.
+    #[n(0)]
+    pub(super) joined: Seq,
+    /// The commit that removed it, if one did since.
+    #[n(1)]
+    pub(super) left: Option<Seq>,
+}
+
+impl Structure for MemberRecord {
+    const NAME: &'static str = "member record";
+    const MAX_BYTES: usize = 32;
+}
+
+/// An account of the directory.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct AccountRecord {
+    /// Its name, for ever.
+    #[n(0)]
+    pub(super) name: Name,
+    /// Its encoded manifest.
+    #[n(1)]
+    pub(super) manifest: Opaque,
+}
+
+impl Structure for AccountRecord {
+    const NAME: &'static str = "account record";
+    const MAX_BYTES: usize = 8 << 10;
+}
+
+/// A device of the directory.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct DeviceRecord {
+    /// The account that it belongs to.
+    #[n(0)]
+    pub(super) account: AccountId,
+    /// Its encoded prekeys.
+    #[n(1)]
+    pub(super) prekeys: Opaque,
+}
+
+impl Structure for DeviceRecord {
+    const NAME: &'static str = "device record";
+    const MAX_BYTES: usize = 2 << 10;
+}
+
+/// Reads back a record that this store wrote.
+pub(super) fn decode<T: Structure>(bytes: &[u8]) -> Result<T, StoreError> {
+    codec::decode(bytes).map_err(|_| StoreError::Damaged(T::NAME))
+}
+
+/// Reads back an integer or identifier.
+pub(super) fn fixed<const N: usize>(bytes: &[u8], what: &'static str) -> Result<[u8; N], StoreError> {
+    bytes.try_into().map_err(|_| StoreError::Damaged(what))
+}
+
+/// The last `N` bytes of a key, its integer.
+pub(super) fn suffix<const N: usize>(key: &[u8], what: &'static str) -> Result<[u8; N], StoreError> {
+    key.last_chunk().copied().ok_or(StoreError::Damaged(what))
+}
+
+/// Key of a group's entry.
+pub(super) fn log_key(group: &GroupId, seq: Seq) -> Vec<u8> {
+    [group.as_bytes().as_slice(), &seq.0.to_be_bytes()].concat()
+}
+
+/// Key of a delivery.
+pub(super) fn delivery_key(group: &GroupId, device: &DeviceId, seq: Seq) -> Vec<u8> {
+    [group.as_bytes().as_slice(), device.as_bytes(), &seq.0.to_be_bytes()].concat()
+}
+
+/// Key of a commit's position.
+pub(super) fn commit_key(group: &GroupId, epoch: Epoch) -> Vec<u8> {
+    [group.as_bytes().as_slice(), &epoch.0.to_be_bytes()].concat()
+}
+
+/// Key of a leaf.
+pub(super) fn leaf_key(group: &GroupId, index: LeafIndex) -> Vec<u8> {
+    [group.as_bytes().as_slice(), &index.0.to_be_bytes()].concat()
+}
+
+/// Key of what a device is or has read in a group.
+pub(super) fn member_key(device: &DeviceId, group: &GroupId) -> Vec<u8> {
+    [device.as_bytes().as_slice(), group.as_bytes()].concat()
+}
+
+/// Value of a group's entry.
+pub(super) fn log_value(kind: EntryKind, body: &[u8]) -> Vec<u8> {
+    let kind = match kind {
+        EntryKind::Commit => 0,
+        EntryKind::Distribution => 1,
+        EntryKind::Message => 2,
+    };
+    [&[kind], body].concat()
+}
+
+/// Takes apart what [`log_value`] made.
+pub(super) fn log_entry(value: &[u8]) -> Result<(EntryKind, &[u8]), StoreError> {
+    let damaged = StoreError::Damaged("log entry");
+    let (kind, body) = value.split_first().ok_or(StoreError::Damaged("log entry"))?;
+    let kind = match kind {
+        0 => EntryKind::Commit,
+        1 => EntryKind::Distribution,
+        2 => EntryKind::Message,
+        _ => return Err(damaged),
+    };
+    Ok((kind, body))
+}

@@ -1,0 +1,248 @@
+//! One batch on its way to the disk: every write is decided on top of those before it, then all are stored at once.
+
+use super::records::{
+    self, AccountRecord, DeviceRecord, HeadRecord, MemberRecord, commit_key, delivery_key, leaf_key, log_key,
+    log_value, member_key,
+};
+use super::{Rows, Table};
+use crate::store::{Append, Change, Registration, Rejected, StoreError, Write, Written};
+use conclave_wire::codec;
+use conclave_wire::ids::{CommitHash, DeviceId, Epoch, GroupId, ManifestVersion, Opaque, Seq, Timestamp};
+use conclave_wire::manifest::Manifest;
+use conclave_wire::public_group::Step;
+use conclave_wire::request::Cursor;
+use fjall::{Database, OwnedWriteBatch, PersistMode};
+use std::collections::HashMap;
+
+/// A row's new value, `None` to delete it.
+type Row = Option<Vec<u8>>;
+
+/// The rows of one batch, not yet stored.
+pub(super) struct Stage<'a> {
+    rows: &'a Rows,
+    /// Where groups stood before this batch, as far as it is remembered.
+    known: &'a HashMap<GroupId, HeadRecord>,
+    /// Where the groups of this batch stand now.
+    heads: HashMap<GroupId, HeadRecord>,
+    /// Rows that nothing of this batch reads again: entries and what hangs on them.
+    appended: Vec<(Table, Vec<u8>, Vec<u8>)>,
+    /// All others, each once with its last value: the engine does not order two values of one key in a batch.
+    changed: HashMap<(Table, Vec<u8>), Row>,
+}
+
+/// A batch that has been decided.
+pub(super) struct Staged {
+    /// To be stored.
+    pub(super) rows: OwnedWriteBatch,
+    /// True once it is.
+    pub(super) heads: HashMap<GroupId, HeadRecord>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(rows: &'a Rows, known: &'a HashMap<GroupId, HeadRecord>) -> Self {
+        Self { rows, known, heads: HashMap::new(), appended: Vec::new(), changed: HashMap::new() }
+    }
+
+    /// Decides about one write. A rejected one leaves nothing behind.
+    pub(super) fn write(&mut self, write: &Write) -> Result<Result<Written, Rejected>, StoreError> {
+        match write {
+            Write::Append(append) => self.append(append),
+            Write::Register(registration) => self.register(registration),
+            Write::PublishPrekeys { device, prekeys } => self.publish_prekeys(device, prekeys),
+            Write::Acknowledge { device, cursor } => self.acknowledge(device, cursor),
+        }
+    }
+
+    /// All rows, to be stored durably and as one.
+    pub(super) fn finish(self, db: &Database) -> Staged {
+        let mut rows = OwnedWriteBatch::with_capacity(db.clone(), self.appended.len() + self.changed.len());
+        rows = rows.durability(Some(PersistMode::SyncData));
+        for (table, key, value) in self.appended {
+            rows.insert(self.rows.of(table), key, value);
+        }
+        for ((table, key), row) in self.changed {
+            match row {
+                Some(value) => rows.insert(self.rows.of(table), key, value),
+                None => rows.remove(self.rows.of(table), key),
+            }
+        }
+        for (group, head) in &self.heads {
+            rows.insert(self.rows.of(Table::Group), *group.as_bytes(), codec::encode(head));
+        }
+        Staged { rows, heads: self.heads }
+    }
+
+    fn append(&mut self, append: &Append) -> Result<Result<Written, Rejected>, StoreError> {
+        let head = match self.head(&append.group)? {
+            Some(head) => head,
+            None => match &append.change {
+                Change::Commit(step) if step.commit().body().epoch == Epoch(0) => EMPTY,
+                _ => return Ok(Err(Rejected::UnknownGroup)),
+            },
+        };
+        let seq = head.seq.next().ok_or(StoreError::Damaged("head record"))?;
+        let mut next = HeadRecord { seq, ..head };
+        match &append.change {
+            Change::Message(epoch) => {
+                if *epoch != head.epoch {
+                    return Ok(Err(Rejected::EpochStale { epoch: head.epoch, head: head.seq }));
+                }
+            }
+            Change::Distribution(epoch) => {
+                if *epoch != head.epoch {
+                    return Ok(Err(Rejected::EpochStale { epoch: head.epoch, head: head.seq }));
+                }
+                next.last_distribution = seq;
+            }
+            Change::Commit(step) => {
+                if step.commit().hash() == head.commit {
+                    return Ok(Ok(Written::Repeated(head.commit_seq)));
+                }
+                let body = step.commit().body();
+                // A genesis names zeros as the commit before it, which is what the head of no group is.
+                if body.previous != head.commit || body.last_distribution != head.last_distribution {
+                    return Ok(Err(Rejected::HeadMoved { head: head.seq }));
+                }
+                self.commit(&append.group, step, &mut next)?;
+            }
+        }
+        let value = log_value(append.change.kind(), &append.body);
+        self.appended.push((Table::Log, log_key(&append.group, seq), value));
+        for (device, delivery) in &append.deliveries {
+            let key = delivery_key(&append.group, device, seq);
+            self.appended.push((Table::Delivery, key, delivery.to_vec()));
+        }
+        self.heads.insert(append.group, next);
+        Ok(Ok(Written::Appended(seq)))
+    }
+
+    /// What a commit changes beside the log: its index, the leaves, who may read what, and the head.
+    fn commit(&mut self, group: &GroupId, step: &Step, head: &mut HeadRecord) -> Result<(), StoreError> {
+        let (body, outcome) = (step.commit().body(), step.outcome());
+        head.epoch = body.epoch;
+        head.commit = step.commit().hash();
+        head.commit_seq = head.seq;
+        head.commit_time = body.time;
+        self.put(Table::Commit, commit_key(group, body.epoch), head.seq.0.to_be_bytes().to_vec());
+        for (index, leaf) in outcome.leaf_changes() {
+            head.leaf_count = head.leaf_count.max(index.0.saturating_add(1));
+            self.set(Table::Leaf, leaf_key(group, *index), leaf.as_ref().map(codec::encode));
+        }
+        for (_, leaf) in outcome.removed() {
+            let key = member_key(&leaf.device.id(), group);
+            let Some(record) = self.row(Table::Member, &key)? else {
+                return Err(StoreError::Damaged(<MemberRecord as codec::Structure>::NAME));
+            };
+            let member: MemberRecord = records::decode(&record)?;
+            let member = MemberRecord { left: Some(head.seq), ..member };
+            self.put(Table::Member, key, codec::encode(&member));
+        }
+        for (_, leaf) in outcome.added() {
+            let member = MemberRecord { joined: head.seq, left: None };
+            let key = member_key(&leaf.device.id(), group);
+            self.put(Table::Member, key, codec::encode(&member));
+        }
+        Ok(())
+    }
+
+    fn register(&mut self, registration: &Registration) -> Result<Result<Written, Rejected>, StoreError> {
+        let Registration { name, account, manifest, device, prekeys } = registration;
+        let name_key = name.as_str().as_bytes();
+        if let Some(owner) = self.row(Table::Name, name_key)?
+            && owner != account.as_bytes()
+        {
+            return Ok(Err(Rejected::NameTaken));
+        }
+        let mut record = AccountRecord { name: name.clone(), manifest: manifest.clone() };
+        if let Some(known) = self.row(Table::Account, account.as_bytes())? {
+            let known: AccountRecord = records::decode(&known)?;
+            if known.name != *name {
+                return Ok(Err(Rejected::AlreadyRegistered(known.name)));
+            }
+            // The directory never goes back to an older manifest.
+            if version(&known.manifest)? >= version(manifest)? {
+                record.manifest = known.manifest;
+            }
+        }
+        if let Some(known) = self.row(Table::Device, device.as_bytes())?
+            && records::decode::<DeviceRecord>(&known)?.account != *account
+        {
+            return Ok(Err(Rejected::DeviceTaken));
+        }
+        self.put(Table::Name, name_key.to_vec(), account.as_bytes().to_vec());
+        self.put(Table::Account, account.as_bytes().to_vec(), codec::encode(&record));
+        let record = DeviceRecord { account: *account, prekeys: prekeys.clone() };
+        self.put(Table::Device, device.as_bytes().to_vec(), codec::encode(&record));
+        Ok(Ok(Written::Done))
+    }
+
+    fn publish_prekeys(
+        &mut self,
+        device: &DeviceId,
+        prekeys: &Opaque,
+    ) -> Result<Result<Written, Rejected>, StoreError> {
+        let Some(known) = self.row(Table::Device, device.as_bytes())? else {
+            return Ok(Err(Rejected::UnknownDevice));
+        };
+        let known: DeviceRecord = records::decode(&known)?;
+        let record = DeviceRecord { prekeys: prekeys.clone(), ..known };
+        self.put(Table::Device, device.as_bytes().to_vec(), codec::encode(&record));
+        Ok(Ok(Written::Done))
+    }
+
+    fn acknowledge(
+        &mut self,
+        device: &DeviceId,
+        cursor: &Cursor,
+    ) -> Result<Result<Written, Rejected>, StoreError> {
+        let key = member_key(device, &cursor.group);
+        let known = match self.row(Table::Cursor, &key)? {
+            Some(bytes) => u64::from_be_bytes(records::fixed(&bytes, "cursor")?),
+            None => 0,
+        };
+        if cursor.seq.0 > known {
+            self.put(Table::Cursor, key, cursor.seq.0.to_be_bytes().to_vec());
+        }
+        Ok(Ok(Written::Done))
+    }
+
+    fn head(&self, group: &GroupId) -> Result<Option<HeadRecord>, StoreError> {
+        if let Some(head) = self.heads.get(group).or_else(|| self.known.get(group)) {
+            return Ok(Some(*head));
+        }
+        self.rows.of(Table::Group).get(group.as_bytes())?.map(|bytes| records::decode(&bytes)).transpose()
+    }
+
+    /// A row as this batch has left it.
+    fn row(&self, table: Table, key: &[u8]) -> Result<Row, StoreError> {
+        match self.changed.get(&(table, key.to_vec())) {
+            Some(row) => Ok(row.clone()),
+            None => Ok(self.rows.of(table).get(key)?.map(|value| value.to_vec())),
+        }
+    }
+
+    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
+        self.set(table, key, Some(value));
+    }
+
+    fn set(&mut self, table: Table, key: Vec<u8>, row: Row) {
+        self.changed.insert((table, key), row);
+    }
+}
+
+/// Which of an account's manifests this is.
+fn version(manifest: &Opaque) -> Result<ManifestVersion, StoreError> {
+    let manifest = Manifest::decode_and_verify(&manifest.0).map_err(|_| StoreError::Damaged("manifest"))?;
+    Ok(manifest.body().version)
+}
+
+/// The head of a group that does not exist yet.
+const EMPTY: HeadRecord = HeadRecord {
+    seq: Seq(0),
+    epoch: Epoch(0),
+    commit: CommitHash::from_bytes([0; 32]),
+    commit_seq: Seq(0),
+    commit_time: Timestamp(0),
+    last_distribution: Seq(0),
+    leaf_count: 0,
+};

@@ -1,0 +1,238 @@
+//! What the server asks of a store, and nothing about how it is kept.
+//!
+//! One trait, by what the server does. Everything that writes is one method over a batch: a store makes the whole batch
+//! durable once, and decides about each write in order, because only there is it known what the writes before it did.
+//! The methods block; they are called from threads that may. `contract.rs` is the suite that every backend passes.
+
+#[cfg(test)]
+pub(crate) mod contract;
+pub(crate) mod embedded;
+mod format;
+
+use bytes::Bytes;
+use conclave_wire::entry::{Entry, EntryKind};
+use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq};
+use conclave_wire::name::Name;
+use conclave_wire::public_group::{PublicGroup, Step};
+use conclave_wire::reply::Membership;
+use conclave_wire::request::Cursor;
+use thiserror::Error;
+
+/// Where everything is kept. One server writes to it at a time, by one thread.
+pub(crate) trait Store: Send + Sync {
+    /// Decides about each write in order, as if those before it were done, and makes what it accepts durable with one
+    /// sync. On an error nothing of the batch may be taken to be stored, and nothing must be written any more.
+    fn write(&self, batch: &[Write]) -> Result<Vec<Result<Written, Rejected>>, StoreError>;
+
+    /// A group with its roster, rebuilt from its leaves.
+    fn group(&self, group: &GroupId) -> Result<Option<StoredGroup>, StoreError>;
+
+    /// Whether a device is or was in a group, and what it may read there.
+    fn membership(&self, device: &DeviceId, group: &GroupId) -> Result<Option<Membership>, StoreError>;
+
+    /// At most `limit` groups of a device.
+    fn memberships(&self, device: &DeviceId, limit: usize) -> Result<Vec<Membership>, StoreError>;
+
+    /// What `device` may read of a group's log, with what hangs on the entries for it. `None` if it never was a member.
+    fn read(
+        &self,
+        device: &DeviceId,
+        group: &GroupId,
+        range: Range,
+        bounds: PageBounds,
+    ) -> Result<Option<Page>, StoreError>;
+
+    /// An account of the directory.
+    fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError>;
+
+    /// A device of the directory.
+    fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError>;
+}
+
+/// One write.
+#[derive(Debug)]
+pub(crate) enum Write {
+    /// An entry at the end of its group's log.
+    Append(Append),
+    /// A name, an account and one of its devices in the directory.
+    Register(Registration),
+    /// New prekeys of a registered device.
+    PublishPrekeys {
+        /// The device.
+        device: DeviceId,
+        /// Its encoded prekeys.
+        prekeys: Opaque,
+    },
+    /// How far a device has processed a log. Only ever moves forward.
+    Acknowledge {
+        /// The device.
+        device: DeviceId,
+        /// How far.
+        cursor: Cursor,
+    },
+}
+
+/// An entry to append.
+#[derive(Debug)]
+pub(crate) struct Append {
+    /// The group.
+    pub(crate) group: GroupId,
+    /// What it is, and on which condition it is appended.
+    pub(crate) change: Change,
+    /// The encoded commit, distribution or message.
+    pub(crate) body: Bytes,
+    /// What hangs on it, for whom.
+    pub(crate) deliveries: Vec<(DeviceId, Bytes)>,
+}
+
+/// What an append does to its group. Only this is decided when it is appended: everything else was checked before,
+/// against the roster of the same epoch.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// The head is the commit before this one, or this is a genesis; and no distribution came in between.
+    Commit(Box<Step>),
+    /// The epoch is still current.
+    Distribution(Epoch),
+    /// The epoch is still current.
+    Message(Epoch),
+}
+
+impl Change {
+    pub(crate) fn kind(&self) -> EntryKind {
+        match self {
+            Self::Commit(_) => EntryKind::Commit,
+            Self::Distribution(_) => EntryKind::Distribution,
+            Self::Message(_) => EntryKind::Message,
+        }
+    }
+}
+
+/// An account with the device that registers it.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    /// The name wanted.
+    pub(crate) name: Name,
+    /// The account.
+    pub(crate) account: AccountId,
+    /// Its encoded manifest.
+    pub(crate) manifest: Opaque,
+    /// The device.
+    pub(crate) device: DeviceId,
+    /// Its encoded prekeys.
+    pub(crate) prekeys: Opaque,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Appended at this position.
+    Appended(Seq),
+    /// A repeat of the commit that is the head already, at this position.
+    Repeated(Seq),
+    /// Done.
+    Done,
+}
+
+/// Why a write was not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    /// The append is of another epoch.
+    EpochStale {
+        /// The current one.
+        epoch: Epoch,
+        /// The last entry.
+        head: Seq,
+    },
+    /// The commit is not on top of the head, or not of the last distribution.
+    HeadMoved {
+        /// The last entry.
+        head: Seq,
+    },
+    /// No such group.
+    UnknownGroup,
+    /// The name is another account's.
+    NameTaken,
+    /// The account has another name.
+    AlreadyRegistered(Name),
+    /// The device is another account's.
+    DeviceTaken,
+    /// No such device.
+    UnknownDevice,
+}
+
+/// A group as stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredGroup {
+    /// Its epoch, head commit and roster.
+    pub(crate) public: PublicGroup,
+    /// Where the head commit stands in the log.
+    pub(crate) commit_seq: Seq,
+}
+
+/// Which entries to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Range {
+    /// All after this one. What comes before the commit that added the device is left out.
+    After(Seq),
+    /// Commits alone from this epoch on, those from before the device was added too.
+    Commits(Epoch),
+}
+
+/// How much to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PageBounds {
+    /// Entries.
+    pub(crate) entries: usize,
+    /// Bytes of their frame, unless the first entry alone is larger.
+    pub(crate) bytes: usize,
+}
+
+/// A page of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// In log order.
+    pub(crate) entries: Vec<Entry>,
+    /// What the device may read.
+    pub(crate) membership: Membership,
+    /// Whether these are all that there are.
+    pub(crate) complete: bool,
+}
+
+/// How an account is found.
+#[derive(Clone, Debug)]
+pub(crate) enum AccountKey {
+    /// By its name.
+    Name(Name),
+    /// By its id.
+    Id(AccountId),
+}
+
+/// An account of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredAccount {
+    /// Its name.
+    pub(crate) name: Name,
+    /// Its encoded manifest.
+    pub(crate) manifest: Opaque,
+}
+
+/// A device of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredDevice {
+    /// The account that it belongs to.
+    pub(crate) account: AccountId,
+    /// Its encoded prekeys.
+    pub(crate) prekeys: Opaque,
+}
+
+/// A store that cannot do what it is there for.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub(crate) enum StoreError {
+    /// The engine failed: the disk, most likely.
+    #[error("the storage engine failed: {0}")]
+    Engine(#[from] fjall::Error),
+    /// A record is not what was written.
+    #[error("the store holds a damaged {0}")]
+    Damaged(&'static str),
+}
