@@ -50,10 +50,10 @@ def stage(group, me, adds, removes, prekeys, at, note=b""):
     added = [(account, device) for account, device in after if device not in before]
     staying = [(account, device) for account, device in after if device in before and device != me.device]
 
-    deliveries = {}
+    deliveries, chains = {}, {}
     if secret is not None:
         context = Context(COMMIT_SECRET, public.group, epoch)
-        deliveries = deliver(me, staying, context, secret, prekeys, at)
+        deliveries, chains = deliver(me, staying, context, secret, prekeys, at)
     unreachable = {device for device, delivery in deliveries.items() if not delivery}
     unreachable |= {device for _, device in added if device not in prekeys}
     body.unreachable = sorted(unreachable)
@@ -68,8 +68,8 @@ def stage(group, me, adds, removes, prekeys, at, note=b""):
     welcome = Welcome(commit.hash(), init, senders, note).bytes()
     context = Context(WELCOME, public.group, epoch)
     reached = [(account, device) for account, device in added if device not in unreachable]
-    sealed = seal_initial(me, [(account, device, *prekeys[device], context, welcome) for account, device in reached], at) \
-        if reached else []
-    group.staged_commit = StagedCommit(commit.body, secret)
+    newcomers = [(account, device, *prekeys[device], context, welcome) for account, device in reached]
+    sealed, opened = seal_initial(me, newcomers, at) if newcomers else ([], {})
+    group.staged_commit = StagedCommit(commit.body, secret, {**chains, **opened})
     return (commit.bytes(), [delivery for delivery in deliveries.values() if delivery],
             [[device, delivery] for (_, device), delivery in zip(reached, sealed)])

@@ -70,8 +70,8 @@ class Client:
         new = []
         for group, joined, left, _, _ in rows:
             held = self.profile.groups.get(group)
-            if held is None or (held.removed and joined > held.cursor):
-                if left is not None and left > joined:
+            if held is None or joined > held.cursor:       # also where it was removed and added again meanwhile
+                if left is not None:
                     continue
                 new.append((group, self.join(group, joined)))
             new += [(group, event) for event in self.catch_up(group)]

@@ -50,7 +50,7 @@ class Connection:
             kind, got = self._frame(max(0.0, until - time.monotonic()))
             if kind == "push":
                 self.pushes.append(got[0])
-            elif kind == "reply" and got[0] == self.last:
+            elif kind == "reply" and got[0] in (0, self.last):      # 0: to a frame that the server could not read
                 reply, answer = got[1]
                 if reply == "refused":
                     raise ServerRefused(*answer[0])

@@ -51,7 +51,7 @@ def distribution_keys(content_key, certificate_hash):
 
 def deliver(me, others, context, secret, prekeys, at):
     """One delivery of a secret for each (account, device), in their order; an empty one where there is neither a chain
-    nor prekeys. `prekeys` maps devices to their checked (body, hash)."""
+    nor prekeys. `prekeys` maps devices to their checked (body, hash). Also returns the chains that this opens."""
     deliveries, first = {}, []
     for account, device in others:
         deliveries[device] = b""
@@ -60,9 +60,9 @@ def deliver(me, others, context, secret, prekeys, at):
             deliveries[device] = seal_wrap(me, device, context, secret, step)
         elif device in prekeys:
             first.append((account, device, *prekeys[device], context, secret))
-    for (_, device, *_), delivery in zip(first, seal_initial(me, first, at) if first else []):
-        deliveries[device] = delivery
-    return deliveries
+    sealed, chains = seal_initial(me, first, at) if first else ([], {})
+    deliveries.update(zip((device for _, device, *_ in first), sealed))
+    return deliveries, chains
 
 
 # --- sender keys -----------------------------------------------------------------------------------------------------------
@@ -134,6 +134,7 @@ class Staged:
     """A distribution of this device that the log does not show yet."""
     body: bytes
     key: SenderKey
+    chains: dict        # device -> Chain, to be used from then on
 
 
 @dataclass
@@ -141,6 +142,7 @@ class StagedCommit:
     """A commit of this device that the log does not show yet (R45)."""
     body: bytes
     secret: bytes
+    chains: dict
 
 
 @dataclass
@@ -262,6 +264,7 @@ class Group:
         staged, self.staged_commit = self.staged_commit, None
         if staged is not None and staged.body == commit.body:
             secret = staged.secret
+            me.pairwise.sending.update(staged.chains)
         elif body.commitment is not None:
             context = Context(COMMIT_SECRET, self.public.group, self.public.epoch)
             secret = open_delivery(me, entry.delivery or b"", body.author, context, body.commitment)
@@ -290,6 +293,7 @@ class Group:
             if staged is None or staged.body != distribution.body:
                 return dict(event, readable=False, alarm="R67: not written by this device")
             sender.key = staged.key
+            me.pairwise.sending.update(staged.chains)
         else:
             try:
                 sender.key = self._open_distribution(me, entry, body, certificate, digest)
@@ -382,14 +386,17 @@ class Group:
         body = DistributionBody(certificate.bytes(), self.public.epoch, H("content key commitment", content_key),
                                 seal(key, nonce, b"", content)).bytes()
         signature = sign(me.device_private, "sender key distribution", H("sender key distribution", body))
-        self.staged = Staged(body, SenderKey(certificate.bytes(), own.generation + 1, signing_public(private),
-                                             self.last_link is None, seed, chain_key, private=private, made=at))
-        return Distribution(body, signature).bytes(), self._deliver(me, content_key, prekeys, at)
+        deliveries, chains = self._deliver(me, content_key, prekeys, at)
+        key = SenderKey(certificate.bytes(), own.generation + 1, signing_public(private), self.last_link is None, seed,
+                        chain_key, private=private, made=at)
+        self.staged = Staged(body, key, chains)
+        return Distribution(body, signature).bytes(), deliveries
 
     def _deliver(self, me, content_key, prekeys, at):
         context = Context(CONTENT_KEY, self.public.group, self.public.epoch)
         others = [(leaf.account, device) for _, device, leaf in self.public.devices() if device != me.device]
-        return list(deliver(me, others, context, content_key, prekeys, at).values())
+        deliveries, chains = deliver(me, others, context, content_key, prekeys, at)
+        return list(deliveries.values()), chains
 
     def seal(self, me, content, message_id=None):
         """Returns the message, with its id remembered; store the state before it is sent (R90)."""

@@ -128,7 +128,8 @@ def continued_ad(chain_id, index, context, sender, recipient):
 def seal_initial(me, recipients, now):
     """`recipients`: list of (account, device, prekeys body, prekeys hash, context, payload). One signature for all.
 
-    Returns the deliveries in that order; opens a chain to each recipient.
+    Returns the deliveries in that order, and the chain that each opens, by device. A chain is not to be used before the
+    log shows the entry with its envelope: what the server refuses never reaches the recipient.
     """
     private = random(32)
     ephemeral = agreement_public(private)
@@ -141,13 +142,13 @@ def seal_initial(me, recipients, now):
         made.append((kem_ciphertext, prekeys_hash, th, keys, body, device))
     leaves = [envelope_leaf(th, body) for _, _, th, _, body, _ in made]
     signature = sign(me.device_private, "envelope", tree(leaves, "envelope node"))
-    deliveries = []
+    deliveries, chains = [], {}
     for index, (kem_ciphertext, prekeys_hash, th, (key, nonce, chain_key, chain_id), body, device) in enumerate(made):
         plaintext = pad(EnvelopePlaintext(body, index, path_of(leaves, index), signature).bytes())
         envelope = Envelope(ephemeral, kem_ciphertext, None, prekeys_hash, seal(key, nonce, th, plaintext))
-        me.pairwise.sending[device] = Chain(chain_id, chain_key, 0, now)
+        chains[device] = Chain(chain_id, chain_key, 0, now)
         deliveries.append(INITIAL + envelope.bytes())
-    return deliveries
+    return deliveries, chains
 
 
 def seal_wrap(me, recipient, context, secret, at):

@@ -23,7 +23,7 @@ from codec import Malformed, read_versioned, versioned
 from connection import ServerRefused
 from crypto import (H, KDF, ML_KEM_768, Refused, agree, agreement_public, decapsulate, kem_public, open_, seal, sign,
                     signing_public, verify, xor)
-from device import Device, PrekeyPrivate
+from device import Device, PrekeyPrivate, now
 from group import (Group, distribution_keys, epoch_secrets, message_keys, message_nonce, message_step,
                    mix_sender)
 from padding import pad, unpad
@@ -424,6 +424,7 @@ class Together(unittest.TestCase):
         """The server accepts what this implementation makes, and three of them understand each other."""
         with Server() as server:
             ann, bob, cy = (server.python(name) for name in ("ann", "bob", "cy"))
+            server.python("dee").close()
             try:
                 group = ann.create_group()
                 ann.change(group, adds=["bob"], note=b"a note")
@@ -451,9 +452,28 @@ class Together(unittest.TestCase):
                 self.assertEqual(texts(self.quiet(*cy.sync())), ["welcome back"])
                 cy.send(group, b"4")
                 self.assertEqual(texts(self.quiet(*bob.sync()))[-1:], ["4"])
+                # removed and added again between two looks
+                ann.change(group, removes=["cy"])
+                ann.change(group, adds=["cy"])
+                ann.send(group, b"back at once")
+                self.assertEqual(texts(self.quiet(*cy.sync())), ["back at once"])
+                self.refused_distribution(ann, bob, cy, group)
             finally:
                 for user in (ann, bob, cy):
                     user.close()
+
+    def refused_distribution(self, ann, bob, cy, group):
+        """The envelopes of a refused upload reach nobody: the chains that they would open must not be used."""
+        held, me = cy.profile.groups[group], cy.profile.device
+        me.pairwise.sending.clear()
+        upload = held.distribute(me, cy.prekeys_of(cy.others(held)), now())
+        ann.catch_up(group)
+        ann.change(group, adds=["dee"])
+        with self.assertRaises(ServerRefused) as caught:
+            cy.connect().request("distribute", group, *upload)
+        self.assertEqual(caught.exception.name, "epoch stale")
+        cy.send(group, b"5")
+        self.assertEqual(texts(self.quiet(*bob.sync()))[-1:], ["5"])
 
     def fetched(self, user, group, after):
         try:

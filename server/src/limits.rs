@@ -36,7 +36,7 @@ pub(crate) const STUCK_AFTER: Duration = Duration::from_secs(30);
 pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(2);
 
 /// Time for a client to answer a close frame before the socket is dropped.
-pub(crate) const CLOSE_LINGER: Duration = Duration::from_secs(2);
+pub(crate) const CLOSE_LINGER: Duration = Duration::from_secs(1);
 
 /// What is read and thrown away of a connection that is being closed.
 pub(crate) const CLOSE_LINGER_BYTES: usize = 4 << 20;

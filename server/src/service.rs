@@ -1,15 +1,13 @@
 //! What requests do: the directory, the groups and the log, with the store behind them.
 
-use crate::groups::{self, CheckedCommit, CommitUpload, GroupCache, Unfit};
+use crate::groups::{self, CheckedCommit, CommitUpload, GroupCache, Unfit, Upload};
 use crate::limits::{MAX_GROUPS_LISTED, PAGE_BYTES, PAGE_ENTRIES};
 use crate::log::{Acknowledgements, Answer, Health, LogQueue};
 use crate::name::ServerNames;
 use crate::session::Identity;
 use crate::session::machine::Task;
-use crate::store::{
-    AccountKey, Append, PageBounds, Range, Registration, Store, StoreError, StoredGroup, Write,
-};
-use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq};
+use crate::store::{AccountKey, Append, PageBounds, Range, Registration, Store, StoreError, Write};
+use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Seq};
 use conclave_wire::name::Name;
 use conclave_wire::reply::{Membership, Refusal, Reply};
 use conclave_wire::request::Cursor;
@@ -31,15 +29,6 @@ pub(crate) struct Service {
     pub(crate) health: Arc<Health>,
 }
 
-/// An entry on its way into the log.
-#[derive(Debug)]
-pub(crate) enum Upload {
-    /// A message.
-    Message(Opaque),
-    /// A distribution with its deliveries.
-    Distribution(Opaque, Vec<Opaque>),
-}
-
 impl Service {
     /// Whether a device is registered as this account's.
     pub(crate) async fn log_in(self: &Arc<Self>, identity: Identity) -> Reply {
@@ -55,7 +44,7 @@ impl Service {
         self.log.write(Write::Register(registration)).await
     }
 
-    /// Does what an identified device asks, all but appending and subscribing.
+    /// Does what an identified device asks.
     pub(crate) async fn perform(self: &Arc<Self>, identity: Identity, task: Task) -> Reply {
         let device = identity.device;
         answer(match task {
@@ -72,7 +61,6 @@ impl Service {
                 self.page(device, group, Range::Commits(from), limit).await
             }
             Task::Acknowledge(cursor) => self.acknowledge(device, cursor).await,
-            Task::Distribute { .. } | Task::Post { .. } | Task::Subscribe(_) => Err(Refusal::Unavailable),
         })
     }
 
@@ -103,7 +91,7 @@ impl Service {
         upload: Upload,
     ) -> Result<Result<Append, Unfit>, Upload> {
         match self.groups.cached(group) {
-            Some(stored) => Ok(check(&stored, identity, upload)),
+            Some(stored) => Ok(groups::check(&stored, identity, upload)),
             None => Err(upload),
         }
     }
@@ -117,7 +105,7 @@ impl Service {
     ) -> Result<Append, Refusal> {
         let stored = self.look(move |service| service.groups.load(&group)).await?;
         let stored = stored.ok_or(Refusal::NotMember)?;
-        match check(&stored, &identity, upload) {
+        match groups::check(&stored, &identity, upload) {
             Ok(append) => Ok(append),
             Err(unfit) => Err(self.refusal(identity.device, group, unfit).await),
         }
@@ -139,10 +127,9 @@ impl Service {
         }
     }
 
-    /// Queues a checked entry. `None` if the answer will come through the hub.
-    pub(crate) async fn append(&self, append: Append, to: Answer) -> Option<Refusal> {
-        let Err((write, to)) = self.log.try_submit(Write::Append(append), to) else { return None };
-        self.log.submit(write, to).await.err()
+    /// Queues a checked entry. What becomes of it goes to `to`; only the refusal to queue it is returned.
+    pub(crate) async fn append(&self, append: Append, to: Answer) -> Result<(), Refusal> {
+        self.log.submit(Write::Append(append), to).await
     }
 
     async fn lookup(self: &Arc<Self>, name: Name) -> Result<Reply, Refusal> {
@@ -233,15 +220,6 @@ impl Service {
                 Err(Refusal::Unavailable)
             }
             Err(_) => Err(Refusal::Unavailable),
-        }
-    }
-}
-
-fn check(stored: &StoredGroup, identity: &Identity, upload: Upload) -> Result<Append, Unfit> {
-    match upload {
-        Upload::Message(message) => groups::check_message(stored, identity, message),
-        Upload::Distribution(distribution, deliveries) => {
-            groups::check_distribution(stored, identity, distribution, deliveries)
         }
     }
 }

@@ -68,10 +68,34 @@ pub(crate) struct Connection {
     /// Asked whether it is there since it was last heard.
     pinged: Cell<bool>,
     end: Cell<Option<End>>,
-    /// Wakes the reading task: it is to end, or has room again.
-    reader: Notify,
-    /// Wakes the feeding task: it is to end, or has room again.
-    feeder: Notify,
+    /// The reading task.
+    reader: Sleeper,
+    /// The feeding task.
+    feeder: Sleeper,
+}
+
+/// A task that waits for room, or to be ended. Woken only when it does: a connection is written far too often to wake
+/// its tasks each time.
+#[derive(Default)]
+struct Sleeper {
+    wake: Notify,
+    waits: Cell<bool>,
+}
+
+impl Sleeper {
+    /// Waits until there is room.
+    async fn wait(&self) {
+        self.waits.set(true);
+        self.wake.notified().await;
+        self.waits.set(false);
+    }
+
+    /// There is room.
+    fn has_room(&self) {
+        if self.waits.get() {
+            self.wake.notify_one();
+        }
+    }
 }
 
 #[derive(Default)]
@@ -104,8 +128,8 @@ impl Connection {
             took: Cell::new(now),
             pinged: Cell::new(false),
             end: Cell::new(None),
-            reader: Notify::new(),
-            feeder: Notify::new(),
+            reader: Sleeper::default(),
+            feeder: Sleeper::default(),
         }
     }
 
@@ -177,8 +201,8 @@ impl Connection {
         let (empty, low) = (outbox.frames.is_empty(), outbox.bytes <= OUTBOX_LOW);
         drop(outbox);
         if low {
-            self.reader.notify_one();
-            self.feeder.notify_one();
+            self.reader.has_room();
+            self.feeder.has_room();
         }
         Ok(empty)
     }
@@ -199,7 +223,7 @@ impl Connection {
             }
             tokio::select! {
                 readable = self.stream.readable() => return readable.map_err(|_| End::Gone),
-                () = self.reader.notified() => {}
+                () = self.reader.wake.notified() => {}
             }
         }
     }
@@ -210,7 +234,7 @@ impl Connection {
     }
 
     /// Waits until the client has taken its answers, and the disk its appends, so far that it may ask for more.
-    pub(crate) async fn may_ask(&self, in_flight: u16) -> Result<(), End> {
+    pub(crate) async fn may_ask(self: &Rc<Self>, in_flight: u16) -> Result<(), End> {
         loop {
             if let Some(end) = self.end.get() {
                 return Err(end);
@@ -218,7 +242,12 @@ impl Connection {
             if self.in_flight.get() <= in_flight && self.outbox.borrow().bytes <= OUTBOX_BYTES {
                 return Ok(());
             }
-            self.reader.notified().await;
+            let written = !self.outbox.borrow().frames.is_empty() && !self.flushing.get();
+            if written {
+                self.flush();
+            } else {
+                self.reader.wait().await;
+            }
         }
     }
 
@@ -231,7 +260,7 @@ impl Connection {
             if self.outbox.borrow().bytes <= OUTBOX_LOW {
                 return Ok(());
             }
-            self.feeder.notified().await;
+            self.feeder.wait().await;
         }
     }
 
@@ -243,7 +272,7 @@ impl Connection {
     /// An append is answered.
     pub(crate) fn answered(&self) {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
-        self.reader.notify_one();
+        self.reader.has_room();
     }
 
     /// Remembers who it is.
@@ -256,8 +285,8 @@ impl Connection {
     pub(crate) fn end(&self, end: End) {
         if self.end.get().is_none() {
             self.end.set(Some(end));
-            self.reader.notify_one();
-            self.feeder.notify_one();
+            self.reader.wake.notify_one();
+            self.feeder.wake.notify_one();
         }
     }
 

@@ -9,6 +9,7 @@ use actix_http::ws::CloseCode;
 use actix_rt::net::TcpStream;
 use conclave_wire::frame::RequestId;
 use conclave_wire::ids::{DeviceId, GroupId, Seq};
+use conclave_wire::limits::MAX_CURSORS;
 use conclave_wire::reply::Reply;
 use conclave_wire::request::Cursor;
 use std::cell::{Cell, RefCell};
@@ -120,7 +121,7 @@ impl Hub {
         match subscriptions.get(&group) {
             Some(place) => registry.restart(&group, *place, next),
             None => {
-                subscriptions.insert(group, registry.insert(group, connection.clone(), next));
+                subscriptions.insert(group, registry.insert(group, connection, next));
             }
         }
     }
@@ -189,9 +190,13 @@ impl Hub {
         for device in &particular.added {
             let subscribers = self.subscribers.borrow();
             for connection in subscribers.get(device).into_iter().flatten() {
-                let room = connection.subscriptions.borrow().len() < conclave_wire::limits::MAX_CURSORS;
-                if room || Self::place(connection, &entry.group).is_some() {
-                    self.subscribe_from(connection, entry.group, entry.seq);
+                match Self::place(connection, &entry.group) {
+                    Some(place) => self.registry.borrow_mut().rejoin(&entry.group, place, entry.seq),
+                    None if connection.subscriptions.borrow().len() < MAX_CURSORS => {
+                        self.subscribe_from(connection, entry.group, entry.seq);
+                    }
+                    // The client finds the group when it asks for its groups.
+                    None => {}
                 }
             }
         }

@@ -81,7 +81,7 @@ impl<M> Default for Registry<M> {
 
 impl<M: Member> Registry<M> {
     /// Subscribes a member from `next` on, behind at first.
-    pub(crate) fn insert(&mut self, group: GroupId, member: M, next: Seq) -> Place {
+    pub(crate) fn insert(&mut self, group: GroupId, member: &M, next: Seq) -> Place {
         let subscription = Subscription { member: member.clone(), next, passed: Some(Seq(0)), start: 0 };
         let place = self.groups.entry(group).or_default().insert(subscription);
         member.fell_behind(group);
@@ -96,6 +96,14 @@ impl<M: Member> Registry<M> {
         if subscription.passed.is_none() {
             subscription.passed = Some(Seq(0));
             subscription.member.fell_behind(*group);
+        }
+    }
+
+    /// Hears that the entry `seq` brings the member into the group, which it was in before: what it has not been fed of
+    /// that time it may no longer read. A member that asked from a later entry on has heard of it already.
+    pub(crate) fn rejoin(&mut self, group: &GroupId, place: Place, seq: Seq) {
+        if self.subscription(group, place).is_some_and(|subscription| subscription.next <= seq) {
+            self.restart(group, place, seq);
         }
     }
 
@@ -237,7 +245,7 @@ mod tests {
     /// A member that is live from entry 5 on.
     fn live() -> (Registry<Rc<Mock>>, Rc<Mock>, Place) {
         let (mut registry, member) = (Registry::default(), Rc::new(Mock::default()));
-        let place = registry.insert(GROUP, member.clone(), Seq(5));
+        let place = registry.insert(GROUP, &member, Seq(5));
         let want = registry.want(&GROUP, place).unwrap();
         assert_eq!(want.next, Seq(5));
         assert_eq!(registry.fed(&want, fed(5)), Verdict::Live);
@@ -299,6 +307,17 @@ mod tests {
         registry.remove(&GROUP, place);
         assert_eq!(registry.fed(&want, fed(8)), Verdict::Gone);
         assert!(member.got.borrow().is_empty());
+    }
+
+    #[test]
+    fn who_comes_in_again_begins_there() {
+        let (mut registry, _, place) = live();
+        registry.publish(&entry(7));
+        registry.rejoin(&GROUP, place, Seq(9));
+        assert_eq!(registry.want(&GROUP, place).unwrap().next, Seq(9));
+        // It was fed the addition before its hub heard of it.
+        registry.rejoin(&GROUP, place, Seq(8));
+        assert_eq!(registry.want(&GROUP, place).unwrap().next, Seq(9));
     }
 
     #[test]

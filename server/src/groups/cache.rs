@@ -134,3 +134,94 @@ impl Generations {
         moves
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::people::{Person, Room};
+    use crate::store::{
+        AccountKey, Page, PageBounds, Range, Rejected, StoredAccount, StoredDevice, Write, Written,
+    };
+    use conclave_wire::commit::UnverifiedCommit;
+    use conclave_wire::ids::DeviceId;
+    use conclave_wire::reply::Membership;
+
+    type Meanwhile = Box<dyn FnOnce(&OneGroup) + Send>;
+
+    /// A store that has one group, and does something while it reads it.
+    struct OneGroup {
+        group: Mutex<StoredGroup>,
+        meanwhile: Mutex<Option<Meanwhile>>,
+    }
+
+    impl Store for OneGroup {
+        fn group(&self, _: &GroupId) -> Result<Option<StoredGroup>, StoreError> {
+            let read = self.group.lock().unwrap().clone();
+            if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
+                meanwhile(self);
+            }
+            Ok(Some(read))
+        }
+
+        fn write(&self, _: &[Write]) -> Result<Vec<Result<Written, Rejected>>, StoreError> {
+            unreachable!()
+        }
+        fn membership(&self, _: &DeviceId, _: &GroupId) -> Result<Option<Membership>, StoreError> {
+            unreachable!()
+        }
+        fn memberships(&self, _: &DeviceId, _: usize) -> Result<Vec<Membership>, StoreError> {
+            unreachable!()
+        }
+        fn read(
+            &self,
+            _: &DeviceId,
+            _: &GroupId,
+            _: Range,
+            _: PageBounds,
+        ) -> Result<Option<Page>, StoreError> {
+            unreachable!()
+        }
+        fn account(&self, _: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
+            unreachable!()
+        }
+        fn device(&self, _: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
+            unreachable!()
+        }
+    }
+
+    fn step(room: &mut Room, commit: &[u8]) -> Step {
+        let step = room.public.check(UnverifiedCommit::decode(commit).unwrap()).unwrap();
+        room.advance(commit);
+        step
+    }
+
+    #[test]
+    fn a_commit_while_a_group_is_loaded_is_not_overlooked() {
+        let alice = Person::new("alice");
+        let (_, mut room) = Room::genesis(&alice, 1);
+        let id = room.id();
+        let group = Mutex::new(StoredGroup { public: room.public.clone(), commit_seq: Seq(1) });
+        let store = Arc::new(OneGroup { group, meanwhile: Mutex::default() });
+        let cache = Arc::new(GroupCache::new(store.clone()));
+
+        // The log writer stores a commit and moves the cache on, just after the loader has read the old state.
+        let commit = room.commit(&alice, vec![Person::new("bob").add()]);
+        let first = step(&mut room, &commit);
+        let (writer, public) = (cache.clone(), room.public.clone());
+        *store.meanwhile.lock().unwrap() = Some(Box::new(move |store: &OneGroup| {
+            *store.group.lock().unwrap() = StoredGroup { public, commit_seq: Seq(2) };
+            writer.advance(&id, first, Seq(2));
+        }));
+        assert_eq!(cache.load(&id).unwrap().unwrap().commit_seq, Seq(2));
+
+        // From now on it is moved on in memory, also while somebody holds it.
+        let held = cache.load(&id).unwrap().unwrap();
+        let commit = room.commit(&alice, vec![Person::new("carol").add()]);
+        let second = step(&mut room, &commit);
+        cache.advance(&id, second, Seq(3));
+        let cached = cache.cached(&id).unwrap();
+        assert_eq!(cached.public.roster().hash(), room.public.roster().hash());
+        assert_eq!((cached.commit_seq, held.commit_seq), (Seq(3), Seq(2)));
+        assert!(cache.lock().loading.is_empty());
+    }
+}

@@ -39,12 +39,32 @@ impl From<Refusal> for Unfit {
     }
 }
 
+/// An entry on its way into the log, beside commits.
+#[derive(Debug)]
+pub(crate) enum Upload {
+    /// A message.
+    Message(Opaque),
+    /// A sender key.
+    Distribution {
+        /// The encoded distribution.
+        distribution: Opaque,
+        /// For each other device in leaf order.
+        deliveries: Vec<Opaque>,
+    },
+}
+
+/// Checks an entry that is no commit.
+pub(crate) fn check(stored: &StoredGroup, author: &Identity, upload: Upload) -> Result<Append, Unfit> {
+    match upload {
+        Upload::Message(message) => check_message(stored, author, message),
+        Upload::Distribution { distribution, deliveries } => {
+            check_distribution(stored, author, distribution, deliveries)
+        }
+    }
+}
+
 /// A message: from a member, sealed in the current epoch, under the member's own leaf.
-pub(crate) fn check_message(
-    stored: &StoredGroup,
-    author: &Identity,
-    message: Opaque,
-) -> Result<Append, Unfit> {
+fn check_message(stored: &StoredGroup, author: &Identity, message: Opaque) -> Result<Append, Unfit> {
     let public = &stored.public;
     let (leaf, _) = public.roster().device(&author.device).ok_or(Refusal::NotMember)?;
     let view = MessageView::parse(&message.0).map_err(invalid_entry)?;
@@ -59,7 +79,7 @@ pub(crate) fn check_message(
 }
 
 /// A distribution: by a member, for this group and epoch, with one delivery for each other device.
-pub(crate) fn check_distribution(
+fn check_distribution(
     stored: &StoredGroup,
     author: &Identity,
     distribution: Opaque,
@@ -237,5 +257,94 @@ pub(crate) fn not_a_commit(error: DecodeError) -> Refusal {
             Refusal::TooLarge { what: structure.to_owned(), max: max as u64 }
         }
         error => invalid_commit(&error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::people::{Person, Room};
+    use conclave_wire::ids::LeafIndex;
+
+    fn stored(room: &Room) -> StoredGroup {
+        StoredGroup { public: room.public.clone(), commit_seq: Seq(7) }
+    }
+
+    fn identity(person: &Person) -> Identity {
+        Identity::new(person.account(), person.device_key())
+    }
+
+    fn upload(commit: Vec<u8>) -> CommitUpload {
+        let unverified = UnverifiedCommit::decode(&commit).unwrap();
+        CommitUpload { unverified, commit: Opaque(commit), deliveries: Vec::new(), welcomes: Vec::new() }
+    }
+
+    /// Alice's group, and Bob who is not in it.
+    fn alone() -> (Person, Person, Room) {
+        let (alice, bob) = (Person::new("alice"), Person::new("bob"));
+        let (_, room) = Room::genesis(&alice, 1);
+        (alice, bob, room)
+    }
+
+    #[test]
+    fn messages() {
+        let (alice, bob, room) = alone();
+        let group = stored(&room);
+        let check = |person, bytes: Vec<u8>| check_message(&group, &identity(person), Opaque(bytes));
+        assert!(matches!(
+            check(&alice, room.message(&alice, b"hi")),
+            Ok(Append { change: Change::Message(Epoch(0)), .. })
+        ));
+        assert_eq!(check(&bob, room.message(&alice, b"hi")).unwrap_err(), Refusal::NotMember.into());
+        let foreign = check(&alice, room.message_of(LeafIndex(1), b"hi"));
+        assert!(matches!(foreign, Err(Unfit::Refused(Refusal::InvalidEntry { .. }))));
+        let mut later = room.message(&alice, b"hi");
+        later[5] = 1;
+        assert_eq!(check(&alice, later).unwrap_err(), Unfit::Stale(Epoch(0)));
+    }
+
+    #[test]
+    fn distributions() {
+        let (alice, bob, room) = alone();
+        let group = stored(&room);
+        let check =
+            |person, bytes: Vec<u8>| check_distribution(&group, &identity(person), Opaque(bytes), Vec::new());
+        assert!(check(&alice, room.distribution(&alice)).is_ok());
+        assert_eq!(check(&bob, room.distribution(&bob)).unwrap_err(), Refusal::NotMember.into());
+        let invalid = [
+            room.distribution(&bob),
+            room.distribution_with(&alice, |c| c.device = bob.device()),
+            room.distribution_with(&alice, |c| c.group = GroupId::from_bytes([3; 32])),
+            vec![1],
+        ];
+        for bytes in invalid {
+            let refused = check(&alice, bytes);
+            assert!(matches!(refused, Err(Unfit::Refused(Refusal::InvalidEntry { .. }))), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn commits() {
+        let (alice, bob, room) = alone();
+        let group = stored(&room);
+        let add = || upload(room.commit(&alice, vec![bob.add()]));
+        let check = |stored, person, upload| check_commit(stored, &identity(person), upload);
+        let missing = Refusal::WrongDeliveries { expected: 1, found: 0 };
+        assert_eq!(check(Some(&group), &alice, add()).unwrap_err(), missing.into());
+        let others = check(Some(&group), &bob, add()).unwrap_err();
+        assert!(matches!(others, Unfit::Refused(Refusal::InvalidCommit { .. })));
+        assert_eq!(check(None, &alice, add()).unwrap_err(), Refusal::NotMember.into());
+        // The head, once more.
+        let genesis = upload(Room::genesis(&alice, 1).0);
+        assert!(matches!(check(Some(&group), &alice, genesis), Ok(CheckedCommit::Head(Seq(7)))));
+        let genesis = upload(Room::genesis(&alice, 1).0);
+        assert!(matches!(check(None, &alice, genesis), Ok(CheckedCommit::New(_))));
+        // Of the past.
+        let mut moved = room.clone();
+        moved.advance(&room.commit(&alice, vec![Person::new("carol").add()]));
+        let moved = stored(&moved);
+        assert_eq!(check_commit(Some(&moved), &identity(&alice), add()).unwrap_err(), Unfit::Behind);
+        let genesis = upload(Room::genesis(&alice, 1).0);
+        assert_eq!(check_commit(Some(&moved), &identity(&alice), genesis).unwrap_err(), Unfit::Behind);
     }
 }

@@ -48,24 +48,15 @@ pub(crate) struct LogQueue {
 }
 
 impl LogQueue {
-    /// Queues a write if there is room. Gives it back if not.
-    pub(crate) fn try_submit(&self, write: Write, answer: Answer) -> Result<(), (Write, Answer)> {
+    /// Queues a write, waiting a while for room. A refusal to queue it is returned and does not go to `answer`.
+    pub(crate) async fn submit(&self, write: Write, answer: Answer) -> Result<(), Refusal> {
         let cost = cost(&write);
         match self.room.try_acquire_many(cost) {
             Ok(permit) => permit.forget(),
-            Err(_) => return Err((write, answer)),
+            Err(_) => Box::pin(self.wait_for_room(cost)).await?,
         }
-        self.send(write, answer, cost);
-        Ok(())
-    }
-
-    /// Queues a write, waiting a while for room. The refusal has not gone to `answer`.
-    pub(crate) async fn submit(&self, write: Write, answer: Answer) -> Result<(), Refusal> {
-        let cost = cost(&write);
-        let room = tokio::time::timeout(LOG_QUEUE_PATIENCE, self.room.acquire_many(cost));
-        let Ok(Ok(permit)) = room.await else { return Err(congested()) };
-        permit.forget();
-        self.send(write, answer, cost);
+        // The writer runs as long as there is a queue; were it gone, the answer would be dropped, and heard as that.
+        let _ = self.orders.send(Order::Write { write, answer, cost });
         Ok(())
     }
 
@@ -86,9 +77,11 @@ impl LogQueue {
         }
     }
 
-    fn send(&self, write: Write, answer: Answer, cost: u32) {
-        // The writer runs as long as there is a queue; were it gone, the answer would be dropped, and heard as that.
-        let _ = self.orders.send(Order::Write { write, answer, cost });
+    async fn wait_for_room(&self, cost: u32) -> Result<(), Refusal> {
+        let room = tokio::time::timeout(LOG_QUEUE_PATIENCE, self.room.acquire_many(cost));
+        let Ok(Ok(permit)) = room.await else { return Err(congested()) };
+        permit.forget();
+        Ok(())
     }
 }
 
@@ -298,4 +291,171 @@ fn publish(append: &Append, seq: Seq) -> Published {
     });
     let frame: Bytes = frame::push_of(append.group, seq, kind, &append.body, None);
     Published { group: append.group, seq, frame: Some(frame), particular }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::people::{Person, Room};
+    use crate::store::embedded::Embedded;
+    use crate::store::{
+        AccountKey, Page, PageBounds, Range, StoreError, StoredAccount, StoredDevice, StoredGroup,
+    };
+    use conclave_wire::ids::GroupId;
+    use conclave_wire::public_group::PublicGroup;
+    use conclave_wire::reply::Membership;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    /// A store whose disk fails when it is told to, and which counts its syncs.
+    struct Failing {
+        store: Embedded,
+        fails: AtomicBool,
+        writes: AtomicUsize,
+    }
+
+    impl Store for Failing {
+        fn write(&self, batch: &[Write]) -> Result<Vec<Result<Written, Rejected>>, StoreError> {
+            self.writes.fetch_add(1, Ordering::SeqCst);
+            if self.fails.load(Ordering::SeqCst) {
+                return Err(StoreError::Damaged("disk"));
+            }
+            // As slow as a disk, so that others come to wait.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            self.store.write(batch)
+        }
+        fn group(&self, group: &GroupId) -> Result<Option<StoredGroup>, StoreError> {
+            self.store.group(group)
+        }
+        fn membership(&self, device: &DeviceId, group: &GroupId) -> Result<Option<Membership>, StoreError> {
+            self.store.membership(device, group)
+        }
+        fn memberships(&self, device: &DeviceId, limit: usize) -> Result<Vec<Membership>, StoreError> {
+            self.store.memberships(device, limit)
+        }
+        fn read(
+            &self,
+            device: &DeviceId,
+            group: &GroupId,
+            range: Range,
+            bounds: PageBounds,
+        ) -> Result<Option<Page>, StoreError> {
+            self.store.read(device, group, range, bounds)
+        }
+        fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
+            self.store.account(key)
+        }
+        fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
+            self.store.device(device)
+        }
+    }
+
+    struct Fixture {
+        _dir: tempfile::TempDir,
+        store: Arc<Failing>,
+        health: Arc<Health>,
+        log: LogQueue,
+        thread: JoinHandle<()>,
+        alice: Person,
+        room: Room,
+    }
+
+    impl Fixture {
+        async fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Embedded::open(dir.path()).unwrap();
+            let store = Failing { store, fails: AtomicBool::new(false), writes: AtomicUsize::new(0) };
+            let (store, health) = (Arc::new(store), Arc::new(Health::default()));
+            let shared: Arc<dyn Store> = store.clone();
+            let writer = Writer {
+                store: shared.clone(),
+                groups: Arc::new(GroupCache::new(shared)),
+                hubs: Arc::default(),
+                acknowledgements: Arc::default(),
+                health: health.clone(),
+            };
+            let (log, thread) = writer.start().unwrap();
+            let alice = Person::new("alice");
+            let (genesis, room) = Room::genesis(&alice, 1);
+            let unverified = conclave_wire::commit::UnverifiedCommit::decode(&genesis).unwrap();
+            let (public, step) = PublicGroup::from_genesis(unverified).unwrap();
+            let append = Append {
+                group: public.id(),
+                change: Change::Commit(Box::new(step)),
+                body: genesis.into(),
+                deliveries: Vec::new(),
+            };
+            let reply = log.write(Write::Append(append)).await;
+            assert_eq!(reply, Reply::Accepted { group: room.id(), seq: Seq(1) });
+            Self { _dir: dir, store, health, log, thread, alice, room }
+        }
+
+        fn message(&self) -> Write {
+            Write::Append(Append {
+                group: self.room.id(),
+                change: Change::Message(self.room.public.epoch()),
+                body: self.room.message(&self.alice, b"m").into(),
+                deliveries: Vec::new(),
+            })
+        }
+
+        fn head(&self) -> Seq {
+            self.store.membership(&self.alice.device(), &self.room.id()).unwrap().unwrap().head
+        }
+    }
+
+    #[tokio::test]
+    async fn one_sync_for_all_that_waits_and_everything_queued_is_stored() {
+        let fixture = Fixture::new().await;
+        let before = fixture.store.writes.load(Ordering::SeqCst);
+        let mut waiting = Vec::new();
+        for _ in 0..500 {
+            let (answer, reply) = oneshot::channel();
+            fixture.log.submit(fixture.message(), Answer::To(answer)).await.unwrap();
+            waiting.push(reply);
+        }
+        for (reply, seq) in waiting.into_iter().zip(2..) {
+            let expected = Reply::Accepted { group: fixture.room.id(), seq: Seq(seq) };
+            assert_eq!(reply.await.unwrap(), expected);
+        }
+        let syncs = fixture.store.writes.load(Ordering::SeqCst) - before;
+        assert!(syncs <= 5, "{syncs} syncs");
+        // Nobody waits for this one; it is stored all the same before the thread ends.
+        fixture.log.submit(fixture.message(), Answer::To(oneshot::channel().0)).await.unwrap();
+        let (store, thread, alice, id) = (fixture.store, fixture.thread, fixture.alice, fixture.room.id());
+        drop(fixture.log);
+        thread.join().unwrap();
+        assert_eq!(store.membership(&alice.device(), &id).unwrap().unwrap().head, Seq(502));
+    }
+
+    #[tokio::test]
+    async fn after_a_failed_write_everything_is_refused() {
+        let fixture = Fixture::new().await;
+        assert!(fixture.health.is_ready());
+        fixture.store.fails.store(true, Ordering::SeqCst);
+        let unavailable = Reply::Refused { refusal: Refusal::Unavailable };
+        assert_eq!(fixture.log.write(fixture.message()).await, unavailable);
+        assert!(!fixture.health.is_ready());
+        // Also when the disk is well again: nobody knows what it holds.
+        fixture.store.fails.store(false, Ordering::SeqCst);
+        assert_eq!(fixture.log.write(fixture.message()).await, unavailable);
+        assert_eq!(fixture.head(), Seq(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_refuses_and_recovers() {
+        let (orders, queue) = mpsc::channel();
+        let log = LogQueue { orders, room: Arc::new(Semaphore::new(3 * WRITE_OVERHEAD)) };
+        let write = || Write::Acknowledge {
+            device: DeviceId::from_bytes([1; 32]),
+            cursor: conclave_wire::request::Cursor { group: GroupId::from_bytes([1; 32]), seq: Seq(1) },
+        };
+        for _ in 0..3 {
+            log.submit(write(), Answer::To(oneshot::channel().0)).await.unwrap();
+        }
+        let refused = log.submit(write(), Answer::To(oneshot::channel().0)).await.unwrap_err();
+        assert!(matches!(refused, Refusal::RateLimited { .. }));
+        assert_eq!(queue.try_iter().count(), 3);
+        log.room.add_permits(WRITE_OVERHEAD);
+        log.submit(write(), Answer::To(oneshot::channel().0)).await.unwrap();
+    }
 }

@@ -1,7 +1,7 @@
 //! The session: `Unidentified`, then `Identified`. A frame in, what to do out; no I/O, no clock.
 
 use super::Identity;
-use crate::groups::{CommitUpload, not_a_commit};
+use crate::groups::{CommitUpload, Upload, not_a_commit};
 use crate::limits::MAX_FAILED_LOGINS;
 use crate::name::ServerNames;
 use crate::store::Registration;
@@ -44,8 +44,12 @@ pub(crate) enum Action {
     LogIn(RequestId, Identity),
     /// Enter this in the directory; if that is done, [`Session::identify`].
     Register(RequestId, Identity, Registration),
-    /// Do this for the device.
+    /// Do this for the device, and answer.
     Perform(RequestId, Identity, Task),
+    /// Append this to the group's log; the answer may come later than others.
+    Append(RequestId, Identity, GroupId, Upload),
+    /// Answer, then push what comes after these.
+    Subscribe(RequestId, Identity, Vec<Cursor>),
     /// Answer.
     Refuse(RequestId, Refusal),
     /// Answer, then close the connection.
@@ -67,16 +71,10 @@ pub(crate) enum Task {
     Groups,
     /// Begin or change a group.
     Commit(CommitUpload),
-    /// Append a distribution.
-    Distribute { group: GroupId, distribution: Opaque, deliveries: Vec<Opaque> },
-    /// Append a message.
-    Post { group: GroupId, message: Opaque },
     /// Read a log.
     Fetch { group: GroupId, after: Seq, limit: u32 },
     /// Read a log's commits.
     FetchCommits { group: GroupId, from: Epoch, limit: u32 },
-    /// Push what comes after these.
-    Subscribe(Vec<Cursor>),
     /// Remember how far the device is.
     Acknowledge(Cursor),
 }
@@ -183,7 +181,21 @@ fn invalid_account(reason: &dyn std::fmt::Display) -> Refusal {
 }
 
 fn identified(id: RequestId, identity: Identity, request: Request) -> Action {
-    match task(&identity, request) {
+    let task = match request {
+        Request::Post { group, message } => {
+            return Action::Append(id, identity, group, Upload::Message(message));
+        }
+        Request::Distribute { group, distribution, deliveries } => {
+            let upload = Upload::Distribution { distribution, deliveries };
+            return Action::Append(id, identity, group, upload);
+        }
+        Request::Subscribe { cursors } => match bounded("cursors", &cursors, MAX_CURSORS) {
+            Ok(()) => return Action::Subscribe(id, identity, cursors),
+            Err(refusal) => Err(refusal),
+        },
+        request => task(&identity, request),
+    };
+    match task {
         Ok(task) => Action::Perform(id, identity, task),
         Err(refusal) => Action::Refuse(id, refusal),
     }
@@ -210,24 +222,12 @@ fn task(identity: &Identity, request: Request) -> Result<Task, Refusal> {
             let unverified = UnverifiedCommit::decode(&commit.0).map_err(not_a_commit)?;
             Task::Commit(CommitUpload { unverified, commit, deliveries, welcomes })
         }
-        Request::Distribute { group, distribution, deliveries } => {
-            Task::Distribute { group, distribution, deliveries }
-        }
-        Request::Post { group, message } => Task::Post { group, message },
         Request::Fetch { group, after, limit } => Task::Fetch { group, after, limit },
         Request::FetchCommits { group, from, limit } => Task::FetchCommits { group, from, limit },
-        Request::Subscribe { cursors } => {
-            bounded("cursors", &cursors, MAX_CURSORS)?;
-            Task::Subscribe(cursors)
-        }
         Request::Acknowledge { cursor } => Task::Acknowledge(cursor),
-        other => return Err(unserved(&other)),
+        // The request enum may grow before this server does.
+        _ => return Err(Refusal::Malformed { reason: "this server does not know the request".to_owned() }),
     })
-}
-
-/// A request of the wire crate that this server does not know: only possible while both are being changed.
-fn unserved(_: &Request) -> Refusal {
-    Refusal::Malformed { reason: "this server does not serve the request".to_owned() }
 }
 
 fn bounded<T>(what: &str, list: &[T], max: usize) -> Result<(), Refusal> {

@@ -7,9 +7,10 @@ use crate::fanout::Asker;
 use crate::fanout::connection::{Connection, End};
 use crate::fanout::frame;
 use crate::fanout::hub::Hub;
+use crate::groups::Upload;
 use crate::limits::{CLOSE_LINGER, CLOSE_LINGER_BYTES, MAX_IN_FLIGHT};
 use crate::log::Answer;
-use crate::service::Upload;
+use crate::store::Registration;
 use actix_http::ws::CloseCode;
 use actix_rt::net::TcpStream;
 use bytes::BytesMut;
@@ -65,6 +66,8 @@ impl Socket {
             self.connection.flush();
             self.connection.readable().await?;
             self.read()?;
+            // A client that never stops sending leaves some of the thread to others.
+            tokio::task::consume_budget().await;
         }
     }
 
@@ -86,58 +89,62 @@ impl Socket {
             Incoming::Ping(content) => self.connection.push(frame::pong(&content)),
             Incoming::Pong => {}
             Incoming::Close(code) => return Err(End::Answer(code.unwrap_or(CloseCode::Normal))),
-            Incoming::Request(bytes) => match self.session.receive(&bytes) {
-                Action::Refuse(id, refusal) => self.answer(id, Reply::Refused { refusal }),
-                Action::End(id, refusal, code) => {
-                    self.answer(id, Reply::Refused { refusal });
-                    return Err(End::Close(code, "see the answer before this"));
-                }
-                Action::Perform(id, identity, Task::Post { group, message }) => {
-                    self.append(id, identity, group, Upload::Message(message)).await?;
-                }
-                // Boxed: these futures are large, and an idle connection would keep room for the largest.
-                other => Box::pin(self.perform(other)).await?,
-            },
+            Incoming::Request(bytes) => {
+                let action = self.session.receive(&bytes);
+                self.act(action).await?;
+            }
         }
         Ok(())
     }
 
-    async fn perform(&mut self, action: Action) -> Result<(), End> {
+    /// The rarer ones are boxed: their futures are large, and an idle connection would keep room for the largest.
+    async fn act(&mut self, action: Action) -> Result<(), End> {
+        let ready = self.hub.service.health.is_ready();
+        match action {
+            Action::Refuse(id, refusal) => self.refuse(id, refusal),
+            Action::End(id, refusal, code) => {
+                self.refuse(id, refusal);
+                return Err(End::Close(code, "see the answer before this"));
+            }
+            Action::LogIn(id, ..)
+            | Action::Register(id, ..)
+            | Action::Perform(id, ..)
+            | Action::Append(id, ..)
+            | Action::Subscribe(id, ..)
+                if !ready =>
+            {
+                self.refuse(id, Refusal::Unavailable);
+            }
+            Action::Append(id, identity, group, upload) => self.append(id, identity, group, upload).await,
+            Action::LogIn(id, identity) => Box::pin(self.log_in(id, identity)).await,
+            Action::Register(id, identity, registration) => {
+                Box::pin(self.register(id, identity, registration)).await;
+            }
+            Action::Perform(id, identity, task) => Box::pin(self.perform(id, identity, task)).await?,
+            Action::Subscribe(id, identity, cursors) => Box::pin(self.subscribe(id, identity, cursors)).await,
+        }
+        Ok(())
+    }
+
+    async fn log_in(&mut self, id: RequestId, identity: Identity) {
+        let reply = self.hub.service.log_in(identity).await;
+        self.identify(id, identity, reply);
+    }
+
+    async fn register(&mut self, id: RequestId, identity: Identity, registration: Registration) {
+        let reply = self.hub.service.register(registration).await;
+        self.identify(id, identity, reply);
+    }
+
+    async fn perform(&mut self, id: RequestId, identity: Identity, task: Task) -> Result<(), End> {
         // What was answered before need not wait for this.
         self.connection.flush();
-        let service = self.hub.service.clone();
-        let ready = service.health.is_ready();
-        match action {
-            Action::Refuse(id, refusal) | Action::End(id, refusal, _) => {
-                self.answer(id, Reply::Refused { refusal });
-            }
-            Action::LogIn(id, ..) | Action::Register(id, ..) | Action::Perform(id, ..) if !ready => {
-                self.answer(id, Reply::Refused { refusal: Refusal::Unavailable });
-            }
-            Action::LogIn(id, identity) => {
-                let reply = service.log_in(identity).await;
-                self.identify(id, identity, reply);
-            }
-            Action::Register(id, identity, registration) => {
-                let reply = service.register(registration).await;
-                self.identify(id, identity, reply);
-            }
-            Action::Perform(id, identity, Task::Subscribe(cursors)) => {
-                self.subscribe(id, identity, cursors).await;
-            }
-            Action::Perform(id, identity, Task::Distribute { group, distribution, deliveries }) => {
-                let upload = Upload::Distribution(distribution, deliveries);
-                self.append(id, identity, group, upload).await?;
-            }
-            Action::Perform(id, identity, task) => {
-                if matches!(task, Task::Commit(_)) {
-                    // In order: what was posted before is in the log before.
-                    self.connection.may_ask(0).await?;
-                }
-                let reply = service.perform(identity, task).await;
-                self.answer(id, reply);
-            }
+        if matches!(task, Task::Commit(_)) {
+            // In order: what was posted before is in the log before.
+            self.connection.may_ask(0).await?;
         }
+        let reply = self.hub.service.perform(identity, task).await;
+        self.answer(id, reply);
         Ok(())
     }
 
@@ -152,7 +159,7 @@ impl Socket {
     async fn subscribe(&mut self, id: RequestId, identity: Identity, cursors: Vec<Cursor>) {
         if Hub::subscriptions_with(&self.connection, &cursors) > MAX_CURSORS {
             let refusal = Refusal::TooLarge { what: "subscriptions".to_owned(), max: MAX_CURSORS as u64 };
-            return self.answer(id, Reply::Refused { refusal });
+            return self.refuse(id, refusal);
         }
         match self.hub.service.may_subscribe(identity.device, cursors).await {
             Ok(cursors) => {
@@ -160,41 +167,34 @@ impl Socket {
                 self.answer(id, Reply::Done);
                 self.hub.subscribe(&self.connection, &cursors);
             }
-            Err(refusal) => self.answer(id, Reply::Refused { refusal }),
+            Err(refusal) => self.refuse(id, refusal),
         }
     }
 
     /// Queues an entry and goes on: the answer comes through the hub, when the entry is durable.
-    async fn append(
-        &mut self,
-        id: RequestId,
-        identity: Identity,
-        group: GroupId,
-        upload: Upload,
-    ) -> Result<(), End> {
+    async fn append(&mut self, id: RequestId, identity: Identity, group: GroupId, upload: Upload) {
         let service = &self.hub.service;
-        if !service.health.is_ready() {
-            self.answer(id, Reply::Refused { refusal: Refusal::Unavailable });
-            return Ok(());
-        }
         let checked = match service.check_cached(&identity, &group, upload) {
             Ok(Ok(append)) => Ok(append),
             Ok(Err(unfit)) => Err(Box::pin(service.refusal(identity.device, group, unfit)).await),
             Err(upload) => Box::pin(service.check(identity, group, upload)).await,
         };
-        let refusal = match checked {
+        match checked {
             Ok(append) => {
                 self.connection.asked();
                 let (hub, connection) = (self.hub.id, self.connection.id);
                 let to = Answer::Through(Asker { hub, connection, request: id });
-                let Some(refusal) = Box::pin(service.append(append, to)).await else { return Ok(()) };
-                self.connection.answered();
-                refusal
+                if let Err(refusal) = service.append(append, to).await {
+                    self.connection.answered();
+                    self.refuse(id, refusal);
+                }
             }
-            Err(refusal) => refusal,
-        };
+            Err(refusal) => self.refuse(id, refusal),
+        }
+    }
+
+    fn refuse(&self, id: RequestId, refusal: Refusal) {
         self.answer(id, Reply::Refused { refusal });
-        Ok(())
     }
 
     fn answer(&self, id: RequestId, reply: Reply) {

@@ -53,7 +53,7 @@ impl Reader {
             if announced_length(&self.bytes).is_some_and(|length| length > MAX_FRAME as u64) {
                 return Err(TOO_LARGE);
             }
-            let Some(frame) = self.codec.decode(&mut self.bytes).map_err(violation)? else {
+            let Some(frame) = self.codec.decode(&mut self.bytes).map_err(|error| violation(&error))? else {
                 if self.bytes.is_empty() {
                     // An idle connection keeps no buffer.
                     self.bytes = BytesMut::new();
@@ -98,7 +98,7 @@ fn announced_length(bytes: &[u8]) -> Option<u64> {
     }
 }
 
-fn violation(error: ProtocolError) -> Violation {
+fn violation(error: &ProtocolError) -> Violation {
     match error {
         ProtocolError::Overflow => TOO_LARGE,
         _ => NOT_WEBSOCKET,
@@ -114,10 +114,10 @@ mod tests {
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![first];
         match payload.len() {
-            length @ 0..126 => frame.put_u8(0x80 | length as u8),
+            length @ 0..126 => frame.put_u8(0x80 | u8::try_from(length).unwrap()),
             length @ 126..65_536 => {
                 frame.put_u8(0x80 | 126);
-                frame.put_u16(length as u16);
+                frame.put_u16(u16::try_from(length).unwrap());
             }
             length => {
                 frame.put_u8(0x80 | 127);

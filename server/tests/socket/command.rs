@@ -1,0 +1,146 @@
+//! The command: what it prints, how it ends.
+
+use conclave_server::{Config, Server, StartError};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A server in a process of its own.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) url: String,
+}
+
+impl Process {
+    pub(crate) fn start(dir: &Path, listen: &str) -> Self {
+        Self::spawn(command(dir, listen))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().rsplit(' ').next().unwrap().to_owned();
+        assert!(line.starts_with("conclave-server 127.0.0.1:") && url.starts_with("ws://"), "{line}");
+        Self { child, url }
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server whose files may not grow beyond `kib`: its disk is full by then.
+pub(crate) fn on_a_small_disk(dir: &Path, kib: u32) -> Process {
+    let server = env!("CARGO_BIN_EXE_conclave-server");
+    let script =
+        format!("trap '' XFSZ; ulimit -f {}; exec {server} --data \"$0\" --listen 127.0.0.1:0", kib * 2);
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg(dir);
+    Process::spawn(command)
+}
+
+fn command(dir: &Path, listen: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-server"));
+    command.arg("--data").arg(dir).args(["--listen", listen]);
+    command
+}
+
+/// Runs a server that must not start; returns its exit code and what it said.
+fn refused(dir: &Path, listen: &str, more: &[&str]) -> (i32, String) {
+    let mut child = command(dir, listen).args(more).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!said.contains("panicked") && !said.contains("Error {"), "{said}");
+    (child.wait().unwrap().code().unwrap(), said)
+}
+
+#[test]
+fn says_what_is_wrong_and_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let server = Process::start(&path("data"), "127.0.0.1:0");
+    let address = server.url.trim_start_matches("ws://").to_owned();
+
+    let (code, said) = refused(&path("other"), &address, &[]);
+    assert_eq!(code, 3);
+    assert!(said.contains(&address) && said.contains("--listen"), "{said}");
+    let (code, said) = refused(&path("data"), "127.0.0.1:0", &[]);
+    assert_eq!(code, 4);
+    assert!(said.contains("in use by another server") && said.contains("--data"), "{said}");
+
+    std::fs::create_dir(path("old")).unwrap();
+    std::fs::write(path("old").join("format"), "conclave-server data format 0\n").unwrap();
+    let (code, said) = refused(&path("old"), "127.0.0.1:0", &[]);
+    assert_eq!(code, 5);
+    assert!(said.contains("data format 0"), "{said}");
+    std::fs::create_dir(path("foreign")).unwrap();
+    std::fs::write(path("foreign").join("letter.txt"), "dear").unwrap();
+    let (code, said) = refused(&path("foreign"), "127.0.0.1:0", &[]);
+    assert_eq!(code, 5);
+    assert!(said.contains("not a data directory"), "{said}");
+    std::fs::write(path("file"), "").unwrap();
+    let (code, said) = refused(&path("file"), "127.0.0.1:0", &[]);
+    assert_eq!(code, 6);
+    assert!(said.contains("writable"), "{said}");
+
+    let (code, said) = refused(&path("other"), "0.0.0.0:0", &[]);
+    assert_eq!(code, 2);
+    assert!(said.contains("--name"), "{said}");
+    let (code, said) = refused(&path("other"), "127.0.0.1:0", &["--name", "ws://x"]);
+    assert_eq!((code, said.contains("HOST:PORT")), (2, true), "{said}");
+    let (code, said) = refused(&path("other"), "127.0.0.1:0", &["--workers", "0"]);
+    assert_eq!((code, said.contains("--workers")), (2, true), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_ends_it_in_order() {
+    use crate::client::Client;
+    use crate::people::Person;
+    let dir = tempfile::tempdir().unwrap();
+    for signal in ["-TERM", "-INT"] {
+        let mut server = Process::start(dir.path(), "127.0.0.1:0");
+        let mut client = Client::registered(&server.url, &Person::new("alice")).await;
+        server.signal(signal);
+        let goodbye = client.closed().await.unwrap();
+        assert_eq!(u16::from(goodbye.code), 1012);
+        let status = tokio::task::spawn_blocking(move || server.child.wait().unwrap().code());
+        assert_eq!(tokio::time::timeout(Duration::from_secs(10), status).await.unwrap().unwrap(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn as_a_library_it_says_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = || Config::new(dir.path().join("data"), ([127, 0, 0, 1], 0).into());
+    let server = Server::start(config()).await.unwrap();
+    assert!(matches!(Server::start(config()).await, Err(StartError::DataLocked { .. })));
+    let taken = Config::new(dir.path().join("other"), server.local_addr());
+    assert!(matches!(Server::start(taken).await, Err(StartError::PortTaken { .. })));
+    let address = server.local_addr();
+    server.shutdown().await;
+    // All is down: the directory and the port are free.
+    let again = Server::start(Config::new(dir.path().join("data"), address)).await.unwrap();
+    assert_eq!(again.local_addr(), address);
+    again.shutdown().await;
+}
+
+#[test]
+fn starts_from_any_runtime() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config::new(dir.path(), ([127, 0, 0, 1], 0).into()).with_name("chat.example:7300");
+    // A runtime without I/O or timers.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let server = runtime.block_on(Server::start(config)).unwrap();
+    assert_eq!(server.name(), "chat.example:7300");
+    runtime.block_on(server.shutdown());
+}

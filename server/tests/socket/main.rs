@@ -1,0 +1,14 @@
+//! The server over real sockets, from outside: a client of this test's own, which shares nothing with the real one but
+//! the wire crate.
+
+// A test that cannot go on fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod bad_input;
+mod client;
+mod command;
+mod crash;
+mod groups;
+mod live;
+mod people;
+mod registration;
