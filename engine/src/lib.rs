@@ -108,7 +108,7 @@ pub use envelope::OpenError;
 pub use group::{
     CaughtUp, CertificateError, CommitUpload, Continuity, CreateError, DistributeError, Distributed,
     DistributionUpload, Event, Group, GroupMessage, GroupState, JoinError, Joined, MessageId, NewGroup,
-    Newcomer, ReceiveError, Received, Recovered, SealError, Sealed, Sender, StageError, StagedCommit,
+    Newcomer, Origin, ReceiveError, Received, Recovered, SealError, Sealed, Sender, StageError, StagedCommit,
 };
 pub use prekeys::{PrekeyBook, PrekeyBookError};
 pub use record::{Change, Changes, LoadError, RecordKey, RecordValue, Records, Scope};

@@ -183,6 +183,7 @@ fn a_changed_message_is_dropped() {
     let read = paged(&mut dave, &entries, 100);
     assert_eq!(read.len(), 11);
     assert!(!read.values().any(|message| message.content == b"message 2"));
-    let kept = |text: &[u8]| dave.stored().values().any(|v| v.as_bytes().windows(text.len()).any(|w| w == text));
+    let kept =
+        |text: &[u8]| dave.stored().values().any(|v| v.as_bytes().windows(text.len()).any(|w| w == text));
     assert!(!kept(b"message 2"), "what was dropped is gone from the records");
 }

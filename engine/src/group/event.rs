@@ -57,8 +57,8 @@ pub enum Event {
         removed: Vec<AccountId>,
         /// Accounts whose role changed, with the new one.
         roles: Vec<(AccountId, Role)>,
-        /// Whether it was the commit that this device staged.
-        own: bool,
+        /// Whether this device made it.
+        origin: Origin,
         /// Whether we have the new epoch's secrets.
         state: GroupState,
     },
@@ -67,6 +67,19 @@ pub enum Event {
         /// Whose commit it was.
         by: AccountId,
     },
+}
+
+/// Where a commit comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Another device.
+    Other,
+    /// It is the commit that this device staged.
+    Ours,
+    /// It has this device's signature, and this device did not stage it: its state was copied, or an old one restored.
+    /// The commit is valid and takes effect; tell the user, and have the device replaced.
+    NotOurs,
 }
 
 /// How this device stands in a group.

@@ -26,7 +26,7 @@ mod vectors;
 pub use catch_up::CaughtUp;
 pub use create::{CreateError, NewGroup};
 pub use distribute::{DistributeError, Distributed, DistributionUpload};
-pub use event::{Continuity, Event, GroupMessage, GroupState, Received, Sender};
+pub use event::{Continuity, Event, GroupMessage, GroupState, Origin, Received, Sender};
 pub use join::{JoinError, Joined, Newcomer};
 pub use message_id::MessageId;
 pub use pending::Recovered;

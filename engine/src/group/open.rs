@@ -16,6 +16,7 @@ use conclave_wire::entry::Entry;
 use conclave_wire::ids::Timestamp;
 use conclave_wire::limits::MAX_MESSAGES_PER_CHAIN;
 use conclave_wire::message::{Link, MessageView};
+use std::collections::BTreeSet;
 
 impl Group {
     pub(super) fn receive_message(
@@ -86,8 +87,11 @@ impl Group {
         }
         let continuity = continuity(last, &link);
         *expected = Some(own_link);
+        let skipped = key.chain.skipped() > 0;
+        if skipped {
+            self.bound_skipped_keys(changes);
+        }
         self.put_sender_chain(&device, changes);
-        self.bound_skipped_keys(changes);
         Ok(Event::Message(GroupMessage { sender, id, content, continuity }))
     }
 
@@ -101,25 +105,35 @@ impl Group {
             self.put_own_state(changes);
             return Ok(Event::Sent { id });
         }
-        if self.own.confirmed.contains(&tag) {
-            // Posted twice after a broken connection: everybody else refuses the second one just so.
-            let index = MessageView::parse(message)?.header.index;
-            return Err(ReceiveError::Repeated(index));
+        if !self.own.past.contains(&tag) {
+            return Err(ReceiveError::NotOurs);
         }
-        Err(ReceiveError::Cloned)
+        // Posted twice after a broken connection, or too late: everybody else refuses it just so.
+        let header = MessageView::parse(message)?.header;
+        let current = self.own.active.as_ref().map(|key| key.certificate.body().generation);
+        match current {
+            Some(current) if header.generation < current => {
+                Err(ReceiveError::OldGeneration { current, found: header.generation })
+            }
+            _ => Err(ReceiveError::Repeated(header.index)),
+        }
     }
 
     /// Keeps the group's skipped keys within [`MAX_SKIPPED_PER_GROUP`], at the cost of who holds most.
     fn bound_skipped_keys(&mut self, changes: &mut Changes) {
         let skipped = |sender: &PeerSender| sender.key.as_ref().map_or(0, |key| key.chain.skipped());
         let mut total: usize = self.senders.values().map(skipped).sum();
+        let mut evicted = BTreeSet::new();
         while total > MAX_SKIPPED_PER_GROUP {
             let most = self.senders.iter_mut().max_by_key(|(_, sender)| skipped(sender));
             let Some((device, key)) = most.and_then(|(id, sender)| Some((*id, sender.key.as_mut()?))) else {
-                return;
+                break;
             };
             key.chain.evict();
             total -= 1;
+            evicted.insert(device);
+        }
+        for device in evicted {
             self.put_sender_chain(&device, changes);
         }
     }
@@ -134,6 +148,9 @@ pub(super) fn digest(binding: &Binding, message: &MessageView<'_>, keys: &Messag
 pub(super) fn decrypt(message: &MessageView<'_>, keys: &MessageKeys) -> Option<(MessageId, Vec<u8>)> {
     let padded = aead::open(&keys.key, &keys.nonce(message.hedge), &[], message.ciphertext).ok()?;
     let (id, content) = padding::unpad(&padded).ok()?.split_first_chunk()?;
+    if content.is_empty() {
+        return None;
+    }
     Some((MessageId::from_bytes(*id), content.to_vec()))
 }
 

@@ -78,11 +78,12 @@ pub enum ReceiveError {
     /// The sender signed a ciphertext that nobody can read.
     #[error("the sender signed a message that does not decrypt")]
     Undecryptable,
-    /// An own entry that this device did not write: its state was copied, or an old one was restored.
+    /// An entry in this device's name that it did not write. Either the server altered or forged it, which everybody
+    /// else sees too, or this device's state was copied or an old one restored, and the copy sends.
     #[error(
-        "an entry of this device that it did not write: its state was copied or restored; replace the device"
+        "an entry in this device's name that it did not write: the server altered it, or this device was copied"
     )]
-    Cloned,
+    NotOurs,
     /// The certificate is void.
     #[error("the sender key's certificate is not valid: {0}")]
     Certificate(CertificateError),

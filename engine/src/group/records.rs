@@ -105,14 +105,14 @@ pub(super) struct OwnStateRecord {
     #[n(5)]
     pub(super) unconfirmed: Vec<UnconfirmedRecord>,
     #[n(6)]
-    pub(super) confirmed: Vec<ByteArray<16>>,
+    pub(super) past: Vec<ByteArray<8>>,
 }
 record!(OwnStateRecord, "own sender state record");
 
 #[derive(Encode, Decode)]
 pub(super) struct UnconfirmedRecord {
     #[n(0)]
-    pub(super) tag: ByteArray<16>,
+    pub(super) tag: ByteArray<8>,
     #[n(1)]
     pub(super) id: ByteArray<16>,
     #[n(2)]
