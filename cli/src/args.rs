@@ -45,6 +45,9 @@ pub(crate) enum Command {
         /// The server's address
         #[arg(long, value_name = "ws://HOST:PORT")]
         server: String,
+        /// Allow a server on another machine although nothing encrypts the way to it
+        #[arg(long)]
+        open_network: bool,
     },
     /// Show who this profile is
     Whoami,

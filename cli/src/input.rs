@@ -4,9 +4,6 @@ use conclave_client::ClientError;
 use std::io::Read;
 use thiserror::Error;
 
-/// Bytes read from standard input at most. The client has the exact bound, a little below: what is padded to 64 KiB.
-pub(crate) const MAX: usize = 64 << 10;
-
 /// Why what was read is no message.
 #[derive(Debug, Error)]
 pub(crate) enum InputError {

@@ -2,7 +2,7 @@
 
 use crate::moment;
 use conclave_client::{
-    ContentKind, Delivered, GroupDetail, GroupState, GroupSummary, Identity, MemberDetail, MessageId, Notice,
+    ContentKind, Delivered, GroupDetail, GroupState, GroupSummary, Identity, MemberDetail, Notice,
     NoticeKind, Person, Role, StoredMessage,
 };
 use serde::Serialize;
@@ -97,7 +97,7 @@ impl From<&Delivered> for DeliveredShape {
             group: delivered.label.clone(),
             group_id: delivered.group.to_string(),
             seq: delivered.seq.0,
-            id: hex(delivered.id),
+            id: delivered.id.to_string(),
         }
     }
 }
@@ -145,7 +145,7 @@ impl EventShape {
             text: Some(message.text.clone()),
             time: moment::rfc3339(message.sent_at),
             sender_account: Some(message.sender.to_string()),
-            id: Some(hex(message.id)),
+            id: Some(message.id.to_string()),
             own: Some(message.own),
             ..Self::default()
         }
@@ -203,8 +203,4 @@ pub(crate) fn role(role: Role) -> &'static str {
         Role::Admin => "admin",
         Role::Member => "member",
     }
-}
-
-fn hex(id: MessageId) -> String {
-    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }

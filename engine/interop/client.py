@@ -15,7 +15,7 @@ from crypto import Refused
 from device import Device, load, now, save
 from group import Group, Sealed, SenderKey, Sender, Staged, StagedCommit
 from roster import Public
-from structures import COMMIT, Leaf, Manifest, ManifestBody, Prekeys, device_id
+from structures import COMMIT, Leaf, Manifest, ManifestBody, Note, Prekeys, Text, device_id
 
 PAGE = 256
 
@@ -67,14 +67,26 @@ class Client:
         """Joins the groups that this device was added to and processes what is new in all. Returns the new events as
         (group id, event)."""
         _, (rows,) = self.connect().request("groups")
-        new = []
+        new, waiting = [], {}
         for group, joined, left, _, _ in rows:
             held = self.profile.groups.get(group)
-            if held is None or joined > held.cursor:       # also where it was removed and added again meanwhile
-                if left is not None:
-                    continue
-                new.append((group, self.join(group, joined)))
-            new += [(group, event) for event in self.catch_up(group)]
+            if held is not None and joined <= held.cursor:
+                new += [(group, event) for event in self.catch_up(group)]
+            elif left is None:          # new, or removed and added again, perhaps both since the last look
+                waiting[group] = joined
+        # A welcome may be on a chain that another group's welcome opens: go round for as long as that helps.
+        while waiting:
+            joined_now = []
+            for group, joined in waiting.items():
+                try:
+                    joined_now.append((group, self.join(group, joined)))
+                except (Refused, Malformed) as refused:
+                    problem = refused
+            if not joined_now:
+                raise problem
+            for group, event in joined_now:
+                del waiting[group]
+                new += [(group, event)] + [(group, event) for event in self.catch_up(group)]
         return new
 
     def join(self, group, joined):
@@ -133,6 +145,9 @@ class Client:
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
+    def send_text(self, group, text):
+        return self.send(group, Text(0, now(), text).bytes())
+
     def send(self, group, content):
         """Distributes a sender key first where one is due; seals again where the log moved on (R72). Returns the
         sequence number."""
@@ -190,7 +205,7 @@ class Client:
         self.save()
         return group
 
-    def change(self, group, adds=(), removes=(), note=b""):
+    def change(self, group, adds=(), removes=(), label="a group"):
         """`adds` and `removes` are names in the server's directory. What it tells is trusted here."""
         self.catch_up(group)
         held = self.profile.groups[group]
@@ -198,7 +213,8 @@ class Client:
         accounts = [ManifestBody.read(Manifest.read(self.lookup(name)).body).account for name in removes]
         keys = [key for _, data in manifests for key in ManifestBody.read(Manifest.read(data).body).devices]
         prekeys = self.prekeys_of(self.others(held) + [device_id(key) for key in keys])
-        upload = stage(held, self.profile.device, manifests, accounts, prekeys, now(), note)
+        upload = stage(held, self.profile.device, manifests, accounts, prekeys, now(),
+                       Note(label).bytes())
         self.save()
         self.connection.request("commit", *upload)
         return self.catch_up(group)
@@ -209,10 +225,19 @@ class Client:
         return manifest
 
 
+def text_of(content):
+    """The text of a message, or None where it is something else."""
+    try:
+        content = Text.read(content)
+    except Malformed:
+        return None
+    return content.text if content.kind == 0 else None
+
+
 def shown(group, event):
     event = dict(event, group=group)
     if event["kind"] == "message":
-        event["text"] = event.pop("content").decode(errors="replace")
+        event["text"] = text_of(event.pop("content"))
     return json.dumps({k: v.hex() if isinstance(v, bytes) else v for k, v in event.items()})
 
 
@@ -249,7 +274,7 @@ def main():
         for event in client.profile.events.get(bytes.fromhex(arguments.group), []):
             print(shown(bytes.fromhex(arguments.group), event))
     elif arguments.command == "send":
-        print(client.send(bytes.fromhex(arguments.group), arguments.text.encode()))
+        print(client.send_text(bytes.fromhex(arguments.group), arguments.text))
     client.close()
 
 

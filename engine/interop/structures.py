@@ -182,6 +182,17 @@ class Entry(Struct):
     fields = dict(group=B32, seq=uint(), kind=uint(8), delivery=nullable(bstr()), body=bstr())
 
 
+# --- what the `conclave` command puts into a message and a note --------------------------------------------------------
+# docs/protocol.md leaves both to the embedder; these two were read off what the command sends.
+
+class Text(Struct):
+    fields = dict(kind=uint(8), time=uint(), text=tstr)
+
+
+class Note(Struct):
+    fields = dict(label=tstr)
+
+
 # --- 12 the socket ---------------------------------------------------------------------------------------------------
 
 class Login(Struct):

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import pairwise
 import structures as st
-from client import Client
+from client import Client, text_of
 from codec import Malformed, read_versioned, versioned
 from connection import ServerRefused
 from crypto import (H, KDF, ML_KEM_768, Refused, agree, agreement_public, decapsulate, kem_public, open_, seal, sign,
@@ -28,6 +28,7 @@ from group import (Group, distribution_keys, epoch_secrets, message_keys, messag
                    mix_sender)
 from padding import pad, unpad
 from roster import Public, leaf_hash, roster_hash, tree
+from rules import Rules
 
 HERE = Path(__file__).resolve().parent
 VECTORS = HERE.parent / "testdata" / "vectors"
@@ -343,7 +344,7 @@ class Vectors(unittest.TestCase):
 
 
 def texts(events):
-    return [event["content"].decode() for _, event in events if event["kind"] == "message" and not event.get("own")]
+    return [text_of(event["content"]) for _, event in events if event["kind"] == "message" and not event.get("own")]
 
 
 class Server:
@@ -407,7 +408,7 @@ class Rust:
         return [(line.get("sender"), line["text"]) for line in lines if line.get("kind") == "message"]
 
 
-class Together(unittest.TestCase):
+class Together(Rules, unittest.TestCase):
     def setUp(self):
         if not (BINARIES / "conclave-server").exists():
             self.skipTest(f"no conclave-server in {BINARIES}")
@@ -427,35 +428,35 @@ class Together(unittest.TestCase):
             server.python("dee").close()
             try:
                 group = ann.create_group()
-                ann.change(group, adds=["bob"], note=b"a note")
-                ann.send(group, b"for bob")
+                ann.change(group, adds=["bob"], label="a note")
+                ann.send_text(group, "for bob")
                 got = self.quiet(*bob.sync())
-                self.assertEqual(got[0][1]["note"], b"a note")
+                self.assertEqual(st.Note.read(got[0][1]["note"]).label, "a note")
                 self.assertEqual(texts(got), ["for bob"])
-                bob.send(group, b"for ann")
+                bob.send_text(group, "for ann")
                 self.assertEqual(texts(self.quiet(*ann.sync())), ["for ann"])
                 ann.change(group, adds=["cy"])
                 self.assertEqual(texts(self.quiet(*cy.sync())), [])
-                for user, text in ((ann, b"1"), (bob, b"2"), (cy, b"3")):
-                    user.send(group, text)
+                for user, text in ((ann, "1"), (bob, "2"), (cy, "3")):
+                    user.send_text(group, text)
                 for user in (ann, bob, cy):
                     self.quiet(*user.sync())
                 self.assertEqual(self.everything(cy, group), ["1", "2", "3"])
                 ann.change(group, removes=["cy"])
-                ann.send(group, b"without cy")
+                ann.send_text(group, "without cy")
                 self.assertEqual(texts(self.quiet(*bob.sync())), ["without cy"])
                 self.assertEqual([event["kind"] for _, event in cy.sync()], ["removed"])
                 self.assertEqual(self.everything(cy, group), ["1", "2", "3"])
                 # added again: joins as another sender, and reads from there on
                 ann.change(group, adds=["cy"])
-                ann.send(group, b"welcome back")
+                ann.send_text(group, "welcome back")
                 self.assertEqual(texts(self.quiet(*cy.sync())), ["welcome back"])
-                cy.send(group, b"4")
+                cy.send_text(group, "4")
                 self.assertEqual(texts(self.quiet(*bob.sync()))[-1:], ["4"])
                 # removed and added again between two looks
                 ann.change(group, removes=["cy"])
                 ann.change(group, adds=["cy"])
-                ann.send(group, b"back at once")
+                ann.send_text(group, "back at once")
                 self.assertEqual(texts(self.quiet(*cy.sync())), ["back at once"])
                 self.refused_distribution(ann, bob, cy, group)
             finally:
@@ -472,7 +473,7 @@ class Together(unittest.TestCase):
         with self.assertRaises(ServerRefused) as caught:
             cy.connect().request("distribute", group, *upload)
         self.assertEqual(caught.exception.name, "epoch stale")
-        cy.send(group, b"5")
+        cy.send_text(group, "5")
         self.assertEqual(texts(self.quiet(*bob.sync()))[-1:], ["5"])
 
     def fetched(self, user, group, after):
@@ -482,8 +483,12 @@ class Together(unittest.TestCase):
             self.assertEqual(refused.name, "not member")
             return []
 
+    def test_rules_of_commits(self):
+        with Server() as server:
+            self.rules(server)
+
     def everything(self, user, group):
-        return [event["content"].decode() for event in user.profile.events[group] if event["kind"] == "message"]
+        return [text_of(event["content"]) for event in user.profile.events[group] if event["kind"] == "message"]
 
     def test_rust_and_python(self):
         """Rust adds Python, both write and read, others come and go, Rust removes Python."""
@@ -497,13 +502,13 @@ class Together(unittest.TestCase):
                 got = self.quiet(*py.sync())
                 self.assertEqual(texts(got), ["hello Python"])
                 (group,) = py.profile.groups
-                py.send(group, "hello Rust".encode())
-                py.send(group, "and again: ü".encode())
+                py.send_text(group, "hello Rust")
+                py.send_text(group, "and again: ü")
                 self.assertEqual(alice.log("talk")[-2:], [("pyuser", "hello Rust"), ("pyuser", "and again: ü")])
 
                 # Python follows a commit; the newcomer gets Python's sender key in its welcome.
                 alice("group", "add", "talk", "bob")
-                py.send(group, b"hello Bob")
+                py.send_text(group, "hello Bob")
                 bob_reads = bob.log("talk")
                 self.assertEqual(bob_reads, [("pyuser", "hello Bob")])
                 bob("send", "talk", "Bob is here")
@@ -514,7 +519,7 @@ class Together(unittest.TestCase):
                 alice("group", "remove", "talk", "bob")
                 alice("send", "talk", "without Bob")
                 self.assertEqual(texts(self.quiet(*py.sync())), ["without Bob"])
-                py.send(group, b"indeed")
+                py.send_text(group, "indeed")
                 self.assertEqual(alice.log("talk")[-1], ("pyuser", "indeed"))
                 self.assertNotIn("indeed", [text for _, text in bob.log("talk")])
 
@@ -525,7 +530,7 @@ class Together(unittest.TestCase):
                 cursor = py.profile.groups[group].cursor
                 self.assertEqual(self.fetched(py, group, cursor), [])
                 with self.assertRaises(Refused):
-                    py.send(group, b"may I?")
+                    py.send_text(group, "may I?")
                 self.assertIn(("alice", "without Python"), alice.log("talk"))
             finally:
                 py.close()
@@ -538,18 +543,18 @@ class Together(unittest.TestCase):
             alice, py, other = server.rust("alice"), server.python("pyuser"), server.python("other")
             try:
                 group = py.create_group()
-                py.change(group, adds=["alice", "other"], note=b"made")
-                py.send(group, b"hello Rust")
+                py.change(group, adds=["alice", "other"], label="made")
+                py.send_text(group, "hello Rust")
                 self.assertEqual(alice.log("made"), [("pyuser", "hello Rust")])
                 alice("send", "made", "hello Python")
                 self.assertEqual(texts(self.quiet(*py.sync())), ["hello Python"])
                 py.change(group, removes=["other"])
-                py.send(group, b"one less")
+                py.send_text(group, "one less")
                 self.assertEqual(alice.log("made")[-1], ("pyuser", "one less"))
                 alice("send", "made", "I see")
                 self.assertEqual(texts(self.quiet(*py.sync())), ["I see"])
                 py.change(group, removes=["alice"])
-                py.send(group, b"not for Alice")
+                py.send_text(group, "not for Alice")
                 self.assertNotIn("not for Alice", [text for _, text in alice.log("made")])
             finally:
                 py.close()

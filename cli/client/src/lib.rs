@@ -10,6 +10,7 @@ mod connection;
 mod content;
 mod directory;
 mod error;
+mod examine;
 mod groups;
 mod handout;
 mod label;
@@ -23,7 +24,7 @@ mod sync;
 
 pub use client::Client;
 pub use conclave_engine::{GroupState, MessageId};
-pub use conclave_wire::entry::EntryKind;
+pub use conclave_wire::entry::{Entry, EntryKind};
 pub use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Seq, Timestamp};
 pub use conclave_wire::name::{Name, NameError};
 pub use conclave_wire::reply::Refusal;

@@ -10,11 +10,17 @@ use conclave_client::{Client, Name};
 pub(super) async fn run(
     name: Name,
     server: &str,
+    open_network: bool,
     settings: &Settings,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let dir = settings.profile()?;
-    let client = Client::create(dir, &settings.unlock(Asking::New)?, name, server).await?;
+    let unlock = settings.unlock(Asking::New)?;
+    let client = if open_network {
+        Client::create_over_open_network(dir, &unlock, name, server).await?
+    } else {
+        Client::create(dir, &unlock, name, server).await?
+    };
     if settings.json {
         output.object(&IdentityShape::from(client.identity()))?;
     } else {

@@ -18,7 +18,9 @@ use conclave_client::{Client, ClientError};
 pub(crate) async fn run(command: Command, settings: &Settings) -> Result<(), Failure> {
     let mut output = Output::stdout();
     match command {
-        Command::Init { name, server } => init::run(name, &server, settings, &mut output).await?,
+        Command::Init { name, server, open_network } => {
+            init::run(name, &server, open_network, settings, &mut output).await?;
+        }
         Command::Whoami => whoami::run(settings, &mut output).await?,
         Command::Group(command) => group::run(command, settings, &mut output).await?,
         Command::Send { group, text } => send::run(&group, text, settings, &mut output).await?,

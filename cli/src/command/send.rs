@@ -7,6 +7,7 @@ use crate::input;
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::shape::DeliveredShape;
+use conclave_client::MAX_TEXT;
 
 pub(super) async fn run(
     group: &str,
@@ -15,7 +16,7 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), Failure> {
     // Before the profile is opened: a passphrase is not asked for what cannot be sent.
-    let text = if text == "-" { input::read_message(std::io::stdin().lock(), input::MAX)? } else { text };
+    let text = if text == "-" { input::read_message(std::io::stdin().lock(), MAX_TEXT)? } else { text };
     let mut client = open(settings).await?;
     let delivered = client.send(group, &text).await?;
     if settings.json {

@@ -1,12 +1,89 @@
-//! The demonstration.
+//! The demonstration: a server, five people, and what holds between them; every value counted, none assumed.
+
+mod cast;
+mod hex;
+mod newcomer;
+mod opening;
+mod page;
+mod removal;
+mod search;
+mod stored;
+mod summary;
+mod talk;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use cast::{Cast, Ledger};
+use conclave_client::{ClientError, Name};
+use conclave_server::{Config, Server, StartError};
+use page::Page;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use summary::Counts;
 use thiserror::Error;
 
-#[derive(Debug, Error)]
-pub(crate) enum DemoError {}
+/// The group of the story.
+const GROUP: &str = "harbour";
 
-pub(crate) async fn run(_json: bool, _output: &mut Output) -> Result<(), Failure> {
-    Ok(())
+/// Why the demonstration could not go on.
+#[derive(Debug, Error)]
+pub(crate) enum DemoError {
+    /// The server did not start.
+    #[error(transparent)]
+    Server(#[from] StartError),
+    /// A step of the story failed that had to work.
+    #[error("{who} could not {what}: {source}")]
+    Step { who: Name, what: &'static str, source: Box<ClientError> },
+    /// The scratch directory.
+    #[error("the scratch directory cannot be used: {0}; make room, or set TMPDIR to a directory with room")]
+    Scratch(#[from] std::io::Error),
+    /// The story itself is wrong.
+    #[error("the story has a flaw: {0}; please report it")]
+    Story(&'static str),
+}
+
+/// What the sections share.
+struct Story<'a> {
+    page: Page<'a>,
+    cast: Cast,
+    /// What was said, as its sender gave it to the client.
+    ledger: Ledger,
+    counts: Counts,
+    /// Where the server keeps everything.
+    server_dir: PathBuf,
+    /// Where the people keep everything.
+    people_dir: PathBuf,
+}
+
+/// Runs it from beginning to end.
+pub(crate) async fn run(json: bool, output: &mut Output) -> Result<(), Failure> {
+    let scratch = tempfile::Builder::new().prefix("conclave-demo-").tempdir().map_err(DemoError::Scratch)?;
+    let server_dir = scratch.path().join("server");
+    let people_dir = scratch.path().join("people");
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = Server::start(Config::new(&server_dir, listen)).await.map_err(DemoError::Server)?;
+
+    let mut page = Page::new(output, json);
+    page.title("Conclave, shown on this machine")?;
+    let cast = opening::run(&mut page, &server, &people_dir).await?;
+    let mut story =
+        Story { page, cast, ledger: Ledger::default(), counts: Counts::default(), server_dir, people_dir };
+    talk::create(&mut story).await?;
+    talk::both_ways(&mut story).await?;
+    talk::offline(&mut story).await?;
+    removal::run(&mut story).await?;
+    newcomer::run(&mut story).await?;
+    let sealed = stored::fetch(&mut story).await?;
+    story.counts.count_reading(&mut story.cast, &story.ledger)?;
+    story.cast.everybody_leaves().await;
+    server.shutdown().await;
+    stored::side_by_side(&mut story, &sealed)?;
+    stored::search(&mut story, &sealed)?;
+
+    let Story { mut page, counts, ledger, .. } = story;
+    let holds = summary::show(&mut page, &counts, &ledger)?;
+    if json {
+        page.object(&summary::object(&page, &counts, &ledger))?;
+    }
+    if holds { Ok(()) } else { Err(Failure::PropertyBroken) }
 }

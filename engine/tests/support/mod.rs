@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 mod forge;
+mod history;
 mod log;
 mod person;
 mod rng;
 
 pub use forge::{Forger, decode_fields, flip};
+pub use history::{Act, History};
 pub use log::{Log, Rejected};
 pub use person::{Person, Snapshot, Store};
 pub use rng::SeedRng;

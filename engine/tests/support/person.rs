@@ -34,6 +34,9 @@ pub struct Person {
     pub note: Vec<u8>,
     pub read: Vec<GroupMessage>,
     pub sent: Vec<MessageId>,
+    pub sealed: Vec<MessageId>,
+    /// Where this person came in.
+    pub joined: Option<Seq>,
     pub events: Vec<Event>,
     pub refused: Vec<(Seq, ReceiveError)>,
     pub now: Timestamp,
@@ -52,6 +55,8 @@ impl Person {
             note: Vec::new(),
             read: Vec::new(),
             sent: Vec::new(),
+            sealed: Vec::new(),
+            joined: None,
             events: Vec::new(),
             refused: Vec::new(),
             now: START,
@@ -151,7 +156,7 @@ impl Person {
     ) -> Result<CommitUpload, StageError> {
         let (now, rng) = (self.now, &mut self.rng);
         let group = self.group.as_mut().unwrap();
-        let staged = group.commit(&mut self.device, operations, b"note", book, now, rng)?;
+        let staged = group.commit(&self.device, operations, b"note", book, now, rng)?;
         self.save(staged.changes);
         Ok(staged.upload)
     }
@@ -159,7 +164,7 @@ impl Person {
     pub fn stage_key(&mut self, book: &PrekeyBook) -> DistributionUpload {
         let (now, rng) = (self.now, &mut self.rng);
         let group = self.group.as_mut().unwrap();
-        let distributed = group.distribute(&mut self.device, book, now, rng).unwrap();
+        let distributed = group.distribute(&self.device, book, now, rng).unwrap();
         self.save(distributed.changes);
         distributed.upload
     }
@@ -168,7 +173,27 @@ impl Person {
         let group = self.group.as_mut().unwrap();
         let sealed = group.seal(content, &mut self.rng)?;
         self.save(sealed.changes);
+        self.sealed.push(sealed.id);
         Ok(sealed.message)
+    }
+
+    /// The id of the message that was sealed last.
+    pub fn last_id(&self) -> MessageId {
+        *self.sealed.last().unwrap()
+    }
+
+    pub fn seal_again(&mut self, id: MessageId, content: &[u8]) -> Vec<u8> {
+        let group = self.group.as_mut().unwrap();
+        let sealed = group.seal_again(id, content, &mut self.rng).unwrap();
+        self.save(sealed.changes);
+        sealed.message
+    }
+
+    /// Reads the entry after the cursor.
+    pub fn read_next(&mut self, log: &Log) -> Result<Event, ReceiveError> {
+        let seq = self.group().cursor().next().unwrap();
+        let entry = log.entry(seq, &self.device.id());
+        self.receive(&entry)
     }
 
     /// Distributes if that is due, seals and posts; reads the log between.
@@ -204,6 +229,7 @@ impl Person {
         self.save(joined.changes);
         self.group = Some(joined.group);
         self.note = joined.note;
+        self.joined = Some(seq);
         Ok(())
     }
 

@@ -29,11 +29,11 @@ pub(super) fn measure(
     let village = village::settle(devices, senders, say, rng)?;
     let mut bench = Bench { village, devices, senders, repetitions, rng };
     let mut rows = Vec::new();
-    for (contact, take) in [(Contact::Known, true), (Contact::First, true)] {
+    for contact in [Contact::Known, Contact::First] {
         say("handing out a sender key");
         let (row, upload) = bench.distribute(contact)?;
         rows.push(row);
-        if let Some(upload) = upload.filter(|_| take) {
+        if let Some(upload) = upload {
             rows.push(bench.take_sender_key(contact, &upload)?);
         }
     }
@@ -61,8 +61,11 @@ struct Bench<'a> {
     rng: &'a mut StdRng,
 }
 
-/// What one repetition gave: how long it took, and what came out, or why the engine does not do it.
-type Outcome<T> = (Duration, Result<(T, Changes), String>);
+/// What came out, or why the engine does not do it.
+type Done<T> = Result<(T, Changes), String>;
+
+/// How long one repetition took, and what came out.
+type Outcome<T> = (Duration, Done<T>);
 
 impl Bench<'_> {
     fn distribute(&mut self, contact: Contact) -> Result<(GroupRow, Option<DistributionUpload>), Failure> {
@@ -190,7 +193,7 @@ fn repeat<T>(
     person: &Person,
     repetitions: usize,
     mut work: impl FnMut(&mut Device, &mut Group) -> Result<Outcome<T>, Failure>,
-) -> Result<(Option<Spread>, Result<(T, Changes), String>), Failure> {
+) -> Result<(Option<Spread>, Done<T>), Failure> {
     let mut samples = Vec::with_capacity(repetitions);
     let mut last = Err("nothing was measured".into());
     for repetition in 0..=repetitions {
@@ -210,7 +213,7 @@ fn repeat<T>(
 fn finish<T>(
     row: GroupRow,
     us: Option<Spread>,
-    outcome: Result<(T, Changes), String>,
+    outcome: Done<T>,
     request: impl Fn(&T) -> Request,
 ) -> (GroupRow, Option<T>) {
     match outcome {

@@ -26,6 +26,22 @@ impl Process {
         Self { child, url }
     }
 
+    /// A server that outlives [`Process::fill_disk`].
+    pub(crate) fn on_a_small_disk(dir: &Path) -> Self {
+        let server = env!("CARGO_BIN_EXE_conclave-server");
+        let script = format!("trap '' XFSZ; exec {server} --data \"$0\" --listen 127.0.0.1:0");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(script).arg(dir);
+        Self::spawn(command)
+    }
+
+    /// From now on no file of the server grows beyond `bytes`: to it, the disk is full.
+    pub(crate) fn fill_disk(&self, bytes: u64) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        prlimit(Pid::from_raw(self.child.id().cast_signed()), Resource::Fsize, limit).unwrap();
+    }
+
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
@@ -37,16 +53,6 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A server whose files may not grow beyond `kib`: its disk is full by then.
-pub(crate) fn on_a_small_disk(dir: &Path, kib: u32) -> Process {
-    let server = env!("CARGO_BIN_EXE_conclave-server");
-    let script =
-        format!("trap '' XFSZ; ulimit -f {}; exec {server} --data \"$0\" --listen 127.0.0.1:0", kib * 2);
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(script).arg(dir);
-    Process::spawn(command)
 }
 
 fn command(dir: &Path, listen: &str) -> Command {

@@ -1,7 +1,7 @@
 //! kill -9 under load: nothing acknowledged is missing, the sequence has no gap, the clients go on.
 
 use crate::client::{Client, accepted, commit_request, post, text};
-use crate::command::{Process, on_a_small_disk};
+use crate::command::Process;
 use crate::people::{Person, Room};
 use conclave_wire::entry::EntryKind;
 use conclave_wire::ids::Seq;
@@ -74,10 +74,11 @@ async fn killed_under_load() {
 async fn on_a_full_disk() {
     let dir = tempfile::tempdir().unwrap();
     let alice = Person::new("alice");
-    let server = on_a_small_disk(dir.path(), 3 << 10);
+    let server = Process::on_a_small_disk(dir.path());
     let mut a = Client::registered(&server.url, &alice).await;
     let room = a.genesis(&alice, 1).await;
     a.subscribe(&[(room.id(), 1)]).await;
+    server.fill_disk(1 << 20);
     let long = "z".repeat(30_000);
     let mut acknowledged = Seq(1);
     let refusal = loop {
