@@ -42,10 +42,10 @@ pub(crate) enum Command {
     Init {
         /// The name that others will find: a-z, 0-9, '.', '_', '-'
         name: Name,
-        /// The server's address
-        #[arg(long, value_name = "ws://HOST:PORT")]
+        /// The server's address, ws://HOST:PORT
+        #[arg(long, value_name = "URL")]
         server: String,
-        /// Allow a server on another machine although nothing encrypts the way to it
+        /// Allow another machine, with nothing that encrypts the way to it
         #[arg(long)]
         open_network: bool,
     },

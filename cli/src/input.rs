@@ -11,10 +11,10 @@ pub(crate) enum InputError {
     #[error(transparent)]
     Length(ClientError),
     /// Not text.
-    #[error("what was read is not UTF-8 text, from byte {0} on")]
+    #[error("what was read is not UTF-8 text, from byte {0} on; send text, files come later")]
     NotText(usize),
     /// The system's answer.
-    #[error("standard input cannot be read: {0}")]
+    #[error("standard input cannot be read ({0}); check where it comes from")]
     Read(#[from] std::io::Error),
 }
 

@@ -5,7 +5,9 @@ mod support;
 use conclave_engine::wire::entry::Entry;
 use conclave_engine::wire::ids::{Epoch, Opaque, Seq};
 use conclave_engine::wire::roster::Role;
-use conclave_engine::{Event, GroupState, Origin, PrekeyBook, ReceiveError, SealError, StageError};
+use conclave_engine::{
+    Event, GroupState, Origin, PrekeyBook, ReceiveError, RecordKey, SealError, StageError,
+};
 use support::{Forger, Log, Person, flip, gather};
 
 /// Alice has just removed Dave, with wraps for Bob and Carol who have not seen it yet.
@@ -45,8 +47,11 @@ impl Removal {
     /// A copy of Bob meets the commit with this delivery; he must follow the roster and lack the secrets.
     fn leaves_bob_without_secrets(&self, delivery: Option<Vec<u8>>) {
         let mut bob = self.bob.copy();
+        // Those with Carol are erased, because she goes.
+        let alice = self.alice.device.id();
         let chains = |person: &Person| {
-            let records = person.stored().into_iter().filter(|(key, _)| key.name.starts_with(b"peer/"));
+            let with_alice = |key: &RecordKey| key.name == [b"peer/", &alice.as_bytes()[..]].concat();
+            let records = person.stored().into_iter().filter(|(key, _)| with_alice(key));
             records.collect::<Vec<_>>()
         };
         let before = chains(&bob);

@@ -88,11 +88,15 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_hear)?;
 
     let Arguments { data, listen, name, workers, .. } = arguments;
-    let server = Server::start(Config { data_dir: data, listen, name, workers }).await?;
+    let mut server = Server::start(Config { data_dir: data, listen, name, workers }).await?;
     println!("conclave-server {} listening on {}", server.name(), server.url());
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = server.ended() => {
+            let message = "the server ended by itself; the log above says why".to_owned();
+            return Err(Failure { message, code: 1 });
+        }
     }
     tracing::info!("stopping");
     server.shutdown().await;

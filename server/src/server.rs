@@ -81,6 +81,14 @@ impl Server {
         format!("ws://{}", self.local_addr)
     }
 
+    /// Returns when the server has ended by itself, which it does only if it cannot go on.
+    pub async fn ended(&mut self) {
+        if let Some(down) = &mut self.control.down {
+            let _ = down.await;
+            self.control.down = None;
+        }
+    }
+
     /// Stops accepting, stores what was received, closes every socket, and returns when all is down and the data
     /// directory may be opened again; at most 10 seconds.
     pub async fn shutdown(mut self) {

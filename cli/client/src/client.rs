@@ -55,8 +55,14 @@ impl Client {
         plain: bool,
     ) -> Result<Self, ClientError> {
         Address::parse(server, plain)?;
-        let wanted =
-            ProfileRow { name, server: server.to_owned(), registered: false, published: None, plain };
+        let wanted = ProfileRow {
+            name,
+            server: server.to_owned(),
+            registered: false,
+            published: None,
+            manifest: None,
+            plain,
+        };
         let (dir, unlock, first) = (dir.to_owned(), unlock.clone(), wanted.clone());
         let profile = unblock(move || make(&dir, &unlock, &first)).await?;
         let mut client = Self::load(profile, wanted.clone())?;

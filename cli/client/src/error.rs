@@ -51,7 +51,7 @@ pub enum ClientError {
     #[error("the passphrase or key file does not open this profile; try again (it cannot be recovered)")]
     WrongPassphrase,
     /// The key file cannot be used.
-    #[error("the key file {} cannot be used: {why}", path.display())]
+    #[error("the key file {} cannot be used ({why}); name the file that this profile was made with", path.display())]
     KeyFile {
         /// Which.
         path: PathBuf,
@@ -67,7 +67,7 @@ pub enum ClientError {
         source: Source,
     },
     /// The address is not one that this program can dial.
-    #[error("{address} is not an address to connect to: {why}")]
+    #[error("{address} is not an address to connect to; {why}")]
     BadAddress {
         /// The address.
         address: String,
@@ -99,6 +99,12 @@ pub enum ClientError {
     OtherServerVersion {
         /// What it said.
         what: String,
+    },
+    /// The server does not know this profile's device.
+    #[error("{server} does not know this profile any more; ask its operator, or make a new profile there")]
+    NotRegistered {
+        /// The address.
+        server: String,
     },
     /// The name belongs to another account.
     #[error("the name {name} is taken on this server; choose another")]
@@ -153,7 +159,9 @@ pub enum ClientError {
         label: String,
     },
     /// The label cannot be used.
-    #[error("a group's label is 1 to 64 characters, not only spaces, without control characters")]
+    #[error(
+        "this cannot be a group's label; give 1 to 64 characters, not only spaces, and none that cannot be seen"
+    )]
     BadLabel,
     /// This account is not in the group.
     #[error("this account is not in {label} any more; an admin can add it again")]
@@ -184,7 +192,7 @@ pub enum ClientError {
         label: String,
     },
     /// The other account is in the group already.
-    #[error("{name} is in {label} already")]
+    #[error("{name} is in {label} already; leave the name out")]
     AlreadyInGroup {
         /// Whose.
         name: Name,
@@ -192,7 +200,7 @@ pub enum ClientError {
         label: String,
     },
     /// A rule of the group forbids it.
-    #[error("not allowed: {why}")]
+    #[error("not allowed: {why}; `conclave group show` tells who may")]
     NotAllowed {
         /// Which.
         why: String,
@@ -286,6 +294,7 @@ impl ClientError {
             Self::OtherServerVersion { .. }
             | Self::ServerName { .. }
             | Self::BadAddress { .. }
+            | Self::NotRegistered { .. }
             | Self::NameTaken { .. }
             | Self::Refused(_) => 10,
             Self::MessageEmpty

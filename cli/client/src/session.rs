@@ -66,16 +66,15 @@ impl Client {
         }
     }
 
-    /// Logs in; or registers, the first time and whenever the manifest has been signed again.
+    /// Logs in; or registers, the first time and whenever the directory lacks the newest manifest.
     async fn identify(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
-        let renewed = self.local.device.manifest_due(now());
-        if renewed {
+        if self.local.device.manifest_due(now()) {
             let changes = self.local.device.renew_manifest(now());
             let changes = changes.map_err(|e| ClientError::Internal { what: e.to_string() })?;
             self.local.write(|step| step.apply(&changes))?;
         }
         let login = self.local.device.login(self.address.name(), connection.nonce());
-        if self.profile.registered && !renewed {
+        if self.profile.registered && self.profile.manifest == Some(self.local.device.manifest().hash()) {
             let reply = connection.request(Request::Login { login }).await?;
             return self.check_identified(reply);
         }
@@ -95,6 +94,8 @@ impl Client {
         };
         let reply = connection.request(request).await?;
         self.check_identified(reply)?;
+        self.profile.registered = true;
+        self.profile.manifest = Some(self.local.device.manifest().hash());
         self.note_published(published)
     }
 
@@ -106,6 +107,9 @@ impl Client {
             }
             Reply::Refused { refusal: Refusal::LoginFailed { server } } => {
                 Err(ClientError::ServerName { dialled: self.address.name().to_owned(), name: server })
+            }
+            Reply::Refused { refusal: Refusal::NotRegistered } => {
+                Err(ClientError::NotRegistered { server: self.identity.server.clone() })
             }
             other => Err(unexpected(other)),
         }
@@ -130,7 +134,6 @@ impl Client {
     fn note_published(&mut self, published: PrekeysHash) -> Result<(), ClientError> {
         let changes = self.local.device.prekeys_published(now());
         let mut profile = self.profile.clone();
-        profile.registered = true;
         profile.published = Some(published);
         self.local.write(|step| {
             step.apply(&changes)?;

@@ -115,11 +115,10 @@ impl Client {
             Reply::Groups { groups } => groups,
             other => return Err(unexpected(other)),
         };
-        // Pushes that come from here on are either processed or set it again.
+        self.refresh_groups(&memberships).await?;
+        // Only now: who drops this future in the middle begins again. What was pushed meanwhile waits in its queue.
         self.session.behind = false;
-        let refreshed = self.refresh_groups(&memberships).await;
-        self.session.behind |= refreshed.is_err();
-        refreshed
+        Ok(())
     }
 
     async fn refresh_groups(&mut self, memberships: &[Membership]) -> Result<(), ClientError> {

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::shape::{self, GroupShape};
-use conclave_client::{Client, GroupDetail, GroupState, GroupSummary, Name};
+use conclave_client::{Client, GroupDetail, GroupState, GroupSummary, Name, Role};
 
 pub(super) async fn run(
     command: GroupCommand,
@@ -78,7 +78,8 @@ async fn show(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let stale = refresh(client).await?;
-    let detail = client.group(group)?;
+    let mut detail = client.group(group)?;
+    detail.members.sort_by_key(|member| (rank(member.role), member.name.clone(), member.account));
     if settings.json {
         output.object(&GroupShape::from(&detail))?;
     } else {
@@ -101,6 +102,15 @@ fn show_text(detail: &GroupDetail, output: &mut Output) -> Result<(), Failure> {
         output.line(&format!("  {name:16}  {role:6}  account {account:.16}…{me}"))?;
     }
     Ok(())
+}
+
+/// Who may do most comes first.
+fn rank(role: Role) -> u8 {
+    match role {
+        Role::Owner => 0,
+        Role::Admin => 1,
+        Role::Member => 2,
+    }
 }
 
 fn members(count: usize) -> String {

@@ -51,6 +51,11 @@ pub(super) fn side_by_side(story: &mut Story<'_>, log: &[Entry]) -> Result<(), F
             page.line(&hex::header("", &format!("… and {rest} bytes more")))?;
         }
         page.line("")?;
+        page.say(
+            "What the server can tell from them stands in the first 16: version, epoch, the sender's place in the \
+             group, and how many messages came before.",
+        )?;
+        page.line("")?;
     }
     story.page.check("the message lies in the server's files exactly as it was sealed", found)
 }

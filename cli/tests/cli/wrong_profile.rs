@@ -1,11 +1,10 @@
 //! Profiles that are not there, in use, damaged, or locked with another secret.
 
-use crate::support::{PATIENCE, Town, conclave, interrupt};
+use crate::support::{Town, conclave, interrupt};
 use snapbox::cmd::Command;
 use snapbox::str;
 use std::fs;
-use std::io::Read as _;
-use std::time::{Duration, Instant};
+use std::io::{BufRead as _, BufReader, Read as _};
 
 #[test]
 fn no_profile() {
@@ -13,7 +12,11 @@ fn no_profile() {
     for args in [&["whoami"][..], &["send", "team", "x"], &["listen"], &["log", "team"], &["group", "list"]] {
         town.conclave("alice").args(args).assert().code(7).stdout_eq("");
     }
-    town.conclave("alice").arg("whoami").assert().code(7).stderr_eq(str![[""]]);
+    town.conclave("alice").arg("whoami").assert().code(7).stderr_eq(str![[r#"
+error: there is no profile in [..]/alice
+  → make one with `conclave init`
+
+"#]]);
 }
 
 #[test]
@@ -39,29 +42,33 @@ fn the_default_is_the_data_directory() {
 #[test]
 fn one_too_many() {
     let town = Town::with(&["alice"]);
-    town.init("alice").code(7).stdout_eq("").stderr_eq(str![[""]]);
+    town.init("alice").code(7).stdout_eq("").stderr_eq(str![[r#"
+error: there is a profile in [..]/alice already
+  → use it, or choose another directory
+
+"#]]);
 }
 
 #[test]
 fn in_use() {
-    let town = Town::with(&["alice"]);
-    let mut child = town.spawn("alice", &["listen", "--follow"]);
-    let since = Instant::now();
-    loop {
-        let output = town.conclave("alice").arg("whoami").assert();
-        if output.get_output().status.code() == Some(7) {
-            output.stdout_eq("").stderr_eq(str![[""]]);
-            break;
-        }
-        assert!(since.elapsed() < PATIENCE, "the profile is never in use");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let town = Town::with(&["alice", "bob"]);
+    town.json("alice", &["group", "create", "team", "bob"]);
+    let mut child = town.spawn("bob", &["listen", "--follow"]);
+    // A first line, and the process surely has the profile.
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    town.conclave("bob").arg("whoami").assert().code(7).stdout_eq("").stderr_eq(str![[r#"
+error: the profile in [..]/bob is in use by another process
+  → end that one first, or use another profile
+
+"#]]);
     interrupt(&child);
     assert!(child.wait().unwrap().success());
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(said, "");
-    town.conclave("alice").arg("whoami").assert().success();
+    town.conclave("bob").arg("whoami").assert().success();
 }
 
 #[test]
@@ -69,9 +76,21 @@ fn another_secret() {
     let town = Town::with(&["alice", "bob"]);
     let alice = || conclave().arg("--profile").arg(town.path("alice")).arg("whoami");
     let key_of_bob = alice().arg("--key-file").arg(town.path("bob.key"));
-    key_of_bob.assert().code(8).stdout_eq("").stderr_eq(str![[""]]);
-    alice().env("CONCLAVE_PASSPHRASE", "guess").assert().code(8).stderr_eq(str![[""]]);
-    alice().arg("--key-file").arg(town.path("no.key")).assert().code(8).stderr_eq(str![[""]]);
+    key_of_bob.assert().code(8).stdout_eq("").stderr_eq(str![[r#"
+error: the passphrase or key file does not open this profile
+  → try again (it cannot be recovered)
+
+"#]]);
+    alice().env("CONCLAVE_PASSPHRASE", "guess").assert().code(8).stderr_eq(str![[r#"
+error: the passphrase or key file does not open this profile
+  → try again (it cannot be recovered)
+
+"#]]);
+    alice().arg("--key-file").arg(town.path("no.key")).assert().code(8).stderr_eq(str![[r#"
+error: the key file [..]/no.key cannot be used (No such file or directory (os error 2))
+  → name the file that this profile was made with
+
+"#]]);
     fs::write(town.path("short.key"), "x").unwrap();
     alice().arg("--key-file").arg(town.path("short.key")).assert().code(8);
 }
@@ -84,10 +103,18 @@ fn passphrases() {
         command.env("CONCLAVE_PASSPHRASE", passphrase)
     };
     let init = |passphrase: &str| alice(passphrase).args(["init", "alice", "--server", town.url()]).assert();
-    init("").code(8).stderr_eq(str![[""]]);
+    init("").code(8).stderr_eq(str![[r#"
+error: the passphrase is empty
+  → give one, or use --key-file FILE
+
+"#]]);
     init("correct horse").success();
     alice("correct horse").arg("whoami").assert().success();
-    alice("correct house").arg("whoami").assert().code(8).stdout_eq("").stderr_eq(str![[""]]);
+    alice("correct house").arg("whoami").assert().code(8).stdout_eq("").stderr_eq(str![[r#"
+error: the passphrase or key file does not open this profile
+  → try again (it cannot be recovered)
+
+"#]]);
 }
 
 /// Whatever file of a profile is damaged, the answer is an error and no panic; and no message is made up.

@@ -9,7 +9,11 @@ fn nobody_listens() {
     let town = Town::new();
     let url = format!("ws://{}", free_port());
     let init = town.conclave("alice").args(["init", "alice", "--server", &url]);
-    init.assert().code(5).stdout_eq("").stderr_eq(str![[""]]);
+    init.assert().code(5).stdout_eq("").stderr_eq(str![[r#"
+error: the server ws://127.0.0.1:[..] cannot be reached (Connection refused (os error 111))
+  → check that it runs and that the address is right
+
+"#]]);
     // The profile is kept; with a server, the same command finishes it.
 }
 
@@ -19,10 +23,23 @@ fn gone_away() {
     town.json("alice", &["group", "create", "team", "bob"]);
     town.json("alice", &["send", "team", "before"]);
     town.stop_server();
-    town.conclave("alice").args(["send", "team", "x"]).assert().code(5).stdout_eq("").stderr_eq(str![[""]]);
+    town.conclave("alice").args(["send", "team", "x"]).assert().code(5).stdout_eq("").stderr_eq(str![[r#"
+error: the server ws://127.0.0.1:[..] cannot be reached (Connection refused (os error 111))
+  → check that it runs and that the address is right
+
+"#]]);
     // What is on this machine can be read.
     let log = town.conclave("alice").args(["log", "team"]).assert();
-    log.code(5).stdout_eq(str![[""]]).stderr_eq(str![[""]]);
+    log.code(5)
+        .stdout_eq(str![[r#"
+#4  [..]  alice: before
+
+"#]])
+        .stderr_eq(str![[r#"
+error: the server ws://127.0.0.1:[..] cannot be reached (Connection refused (os error 111))
+  → check that it runs and that the address is right
+
+"#]]);
     town.conclave("alice").arg("whoami").assert().success();
     town.conclave("bob").arg("listen").assert().code(5);
 }
@@ -35,7 +52,11 @@ fn addresses() {
         output.code(10).stdout_eq("");
     }
     let output = town.conclave("alice").args(["init", "alice", "--server", "http://localhost:1"]).assert();
-    output.stderr_eq(str![[""]]);
+    output.stderr_eq(str![[r#"
+error: http://localhost:1 is not an address to connect to
+  → write it as ws://HOST:PORT
+
+"#]]);
 }
 
 #[test]
@@ -59,7 +80,11 @@ fn not_a_conclave_server() {
 fn a_name_that_is_taken() {
     let town = Town::with(&["alice"]);
     let other = town.conclave("other").args(["init", "alice", "--server", town.url()]);
-    other.assert().code(10).stdout_eq("").stderr_eq(str![[""]]);
+    other.assert().code(10).stdout_eq("").stderr_eq(str![[r#"
+error: the name alice is taken on this server
+  → choose another
+
+"#]]);
     // Another name finishes the same profile.
     town.conclave("other").args(["init", "alice2", "--server", town.url()]).assert().success();
 }
@@ -73,7 +98,10 @@ fn a_server_whose_port_is_taken() {
     let scratch = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();
-    server(&scratch.path().join("data"), &listen).assert().failure().stdout_eq("").stderr_eq(str![[""]]);
+    server(&scratch.path().join("data"), &listen).assert().failure().stdout_eq("").stderr_eq(str![[r#"
+conclave-server: 127.0.0.1:[..] is in use by another program; stop it or choose another port with --listen
+
+"#]]);
 }
 
 #[test]
@@ -81,12 +109,18 @@ fn a_server_whose_data_is_in_use() {
     let scratch = tempfile::tempdir().unwrap();
     let data = scratch.path().join("data");
     let _running = ServerProcess::start(&data);
-    server(&data, "127.0.0.1:0").assert().failure().stdout_eq("").stderr_eq(str![[""]]);
+    server(&data, "127.0.0.1:0").assert().failure().stdout_eq("").stderr_eq(str![[r#"
+conclave-server: [..]/data is in use by another server; stop it or choose another directory with --data
+
+"#]]);
 }
 
 #[test]
 fn a_server_on_a_directory_of_something_else() {
     let scratch = tempfile::tempdir().unwrap();
     std::fs::write(scratch.path().join("novel.txt"), "Chapter 1").unwrap();
-    server(scratch.path(), "127.0.0.1:0").assert().failure().stdout_eq("").stderr_eq(str![[""]]);
+    server(scratch.path(), "127.0.0.1:0").assert().failure().stdout_eq("").stderr_eq(str![[r#"
+conclave-server: [..] is not empty and not a data directory of conclave-server; choose another directory with --data
+
+"#]]);
 }

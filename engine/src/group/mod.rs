@@ -4,6 +4,8 @@ mod catch_up;
 mod create;
 mod distribute;
 mod epoch;
+#[cfg(test)]
+mod erasure;
 mod event;
 mod join;
 mod message_id;

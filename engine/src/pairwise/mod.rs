@@ -6,6 +6,8 @@
 mod deliver;
 mod open;
 mod peer;
+#[cfg(test)]
+mod refusals;
 
 pub(crate) use deliver::Dispatch;
 pub(crate) use open::Opened;

@@ -385,3 +385,61 @@ impl Member for Rc<Connection> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conclave_wire::ids::{AccountId, DeviceKey};
+    use std::time::Duration;
+    use tokio::io::AsyncReadExt;
+
+    /// A connection and the client's end of it.
+    async fn pair() -> (Rc<Connection>, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let connection = Connection::new(ConnectionId(1), accepted.unwrap().0, Rc::default());
+        (Rc::new(connection), client.unwrap())
+    }
+
+    #[actix_rt::test]
+    async fn silence_is_asked_about_then_ended() {
+        let (connection, _client) = pair().await;
+        let after = |span: Duration| connection.opened + span + Duration::from_millis(1);
+        assert_eq!(connection.judge(after(Duration::ZERO)), Silence::Fine);
+        let no_login = Silence::End(End::Close(CloseCode::Policy, "no login in time"));
+        assert_eq!(connection.judge(after(LOGIN_DEADLINE)), no_login);
+        let identity = Identity::new(AccountId::from_bytes([1; 32]), DeviceKey::from_bytes([2; 32]));
+        connection.identify(identity);
+        assert_eq!(connection.judge(after(LOGIN_DEADLINE)), Silence::Fine);
+        assert_eq!(connection.judge(after(PING_AFTER)), Silence::Ping);
+        assert_eq!(connection.judge(after(PING_AFTER)), Silence::Fine);
+        let dead = Silence::End(End::Close(CloseCode::Away, "no sign of life"));
+        assert_eq!(connection.judge(after(DROP_AFTER)), dead);
+        connection.push(Bytes::from_static(b"waits"));
+        assert_eq!(connection.judge(Instant::now() + STUCK_AFTER * 2), Silence::End(End::Gone));
+    }
+
+    #[actix_rt::test]
+    async fn everything_is_written_in_order_whatever_the_socket_takes() {
+        let (connection, mut client) = pair().await;
+        let mut expected = Vec::new();
+        for i in 0..8000u32 {
+            let frame = i.to_be_bytes().repeat(1 + i as usize % 900);
+            expected.extend_from_slice(&frame);
+            connection.push(frame.into());
+            if i % 7 == 0 {
+                connection.flush();
+            }
+        }
+        connection.flush();
+        // More than the socket takes: the rest is a task's.
+        assert!(!connection.is_drained());
+        assert!(!connection.offer(&Bytes::from_static(b"no room")));
+        let mut read = vec![0; expected.len()];
+        client.read_exact(&mut read).await.unwrap();
+        assert!(read == expected);
+        connection.may_be_fed().await.unwrap();
+        assert!(connection.is_drained() && connection.offer(&Bytes::from_static(b"room")));
+    }
+}

@@ -165,3 +165,46 @@ fn in_brief(entries: &[Published]) -> Arc<[Published]> {
     };
     entries.iter().map(brief).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overtaken_hub_is_told_in_brief() {
+        let hubs = Hubs::default();
+        let (sender, mut news) = tokio::sync::mpsc::unbounded_channel();
+        let backlog = Arc::new(AtomicUsize::new(0));
+        let hub = hubs.join(sender, backlog.clone());
+        let device = DeviceId::from_bytes([1; 32]);
+        let entry = |seq, added: Vec<DeviceId>, deliveries: HashMap<DeviceId, Bytes>| {
+            let particular = Particular {
+                kind: EntryKind::Commit,
+                body: Bytes::new(),
+                deliveries,
+                added,
+                removed: Vec::new(),
+            };
+            let (frame, particular) = (Some(Bytes::from_static(b"frame")), Some(Arc::new(particular)));
+            Published { group: GroupId::from_bytes([2; 32]), seq: Seq(seq), frame, particular }
+        };
+        let entries = || {
+            let delivered = HashMap::from([(device, Bytes::from_static(b"delivery"))]);
+            vec![entry(1, vec![device], HashMap::new()), entry(2, Vec::new(), delivered)]
+        };
+        let asker = Asker { hub, connection: ConnectionId(3), request: RequestId(4) };
+        let mut publish = || {
+            hubs.publish(entries(), vec![(asker, Reply::Done)]);
+            let News::Batch { answers, entries, .. } = news.try_recv().unwrap() else { panic!() };
+            assert_eq!(answers, [(ConnectionId(3), RequestId(4), Reply::Done)]);
+            entries
+        };
+        assert!(publish().iter().all(|entry| entry.frame.is_some() && entry.particular.is_some()));
+        assert_eq!(backlog.load(Ordering::Relaxed), 10);
+        backlog.store(HUB_BACKLOG_BYTES + 1, Ordering::Relaxed);
+        let brief = publish();
+        assert!(brief.iter().all(|entry| entry.frame.is_none()));
+        assert_eq!([brief[0].particular.is_some(), brief[1].particular.is_some()], [true, false]);
+        assert_eq!(backlog.load(Ordering::Relaxed), HUB_BACKLOG_BYTES + 1);
+    }
+}

@@ -133,6 +133,15 @@ struct Run {
     acknowledged: Instant,
 }
 
+impl Drop for Run {
+    fn drop(&mut self) {
+        // Without its writer a server must not look well.
+        if std::thread::panicking() {
+            self.writer.health.fail();
+        }
+    }
+}
+
 /// What is stored with one sync.
 #[derive(Default)]
 struct Batch {

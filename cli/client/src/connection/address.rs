@@ -71,6 +71,19 @@ impl Address {
         &self.name
     }
 
+    /// Whether a server that announces `name` may be what was dialled. A server on this machine has several names; it
+    /// accepts a login for each, and the login is for the one that was dialled.
+    pub(crate) fn may_be(&self, name: &str) -> bool {
+        let same_machine = || {
+            let (host, port) = match name.rsplit_once(':') {
+                Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
+                _ => (name, Some(DEFAULT_PORT)),
+            };
+            is_loopback(&self.host) && is_loopback(host) && port == Some(self.port)
+        };
+        name == self.name || same_machine()
+    }
+
     /// What the operating system dials.
     pub(super) fn socket(&self) -> (&str, u16) {
         (bare(&self.host), self.port)
@@ -108,6 +121,19 @@ mod tests {
             assert_eq!((address.name(), address.socket()), (name, socket), "{given}");
             assert_eq!(address.url(), format!("ws://{name}/v1/socket"));
         }
+    }
+
+    #[test]
+    fn this_machine_has_several_names() {
+        let address = |given| Address::parse(given, true).unwrap();
+        assert!(address("ws://localhost:7300").may_be("127.0.0.1:7300"));
+        assert!(address("ws://[::1]:7300").may_be("localhost:7300"));
+        assert!(address("ws://localhost").may_be("[::1]"));
+        assert!(!address("ws://localhost:7300").may_be("127.0.0.1:7301"));
+        assert!(!address("ws://localhost:7300").may_be("chat.example:7300"));
+        assert!(!address("ws://chat.example:7300").may_be("localhost:7300"));
+        assert!(!address("ws://chat.example:7300").may_be("chat.example:7301"));
+        assert!(!address("ws://localhost:7300").may_be(""));
     }
 
     #[test]

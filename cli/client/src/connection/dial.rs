@@ -30,7 +30,7 @@ impl Connection {
                 Failure::Unreachable(source) => unreachable(source),
                 Failure::Foreign(what) => ClientError::OtherServerVersion { what },
             })?;
-        if name != address.name() {
+        if !address.may_be(&name) {
             return Err(ClientError::ServerName { dialled: address.name().to_owned(), name });
         }
         let (outgoing, frames) = mpsc::channel(WRITE_QUEUE);

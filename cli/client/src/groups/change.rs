@@ -33,7 +33,7 @@ impl Client {
         let id = self.resolve_or_refresh(label).await?;
         self.local.check_active(id)?;
         let candidates = self.candidates(names).await?;
-        self.flush(id).await?;
+        self.look(id).await?;
         let label = self.local.label(&id);
         let roster = self.local.group(id)?.roster();
         for candidate in &candidates {
@@ -48,16 +48,16 @@ impl Client {
     /// Removes accounts. When this returns, nothing sent from now on can be read by them.
     pub async fn remove(&mut self, label: &str, names: &[Name]) -> Result<GroupSummary, ClientError> {
         let id = self.resolve_or_refresh(label).await?;
-        let mut accounts = Vec::new();
+        let mut accounts: Vec<(Name, AccountId)> = Vec::new();
         for name in names {
-            accounts.push((name.clone(), self.account_of(name).await?));
+            let account = self.account_of(name).await?;
+            if accounts.iter().all(|(_, known)| *known != account) {
+                accounts.push((name.clone(), account));
+            }
         }
-        accounts.dedup_by_key(|(_, account)| *account);
-        self.flush(id).await?;
+        self.look(id).await?;
         self.check_members(id, &accounts)?;
-        let unknown = self.unknown_peers(id)?;
-        let (book, _) = self.prekeys(&unknown).await?;
-        self.change(id, &book, |group| {
+        self.change(id, &[], |group| {
             let still = accounts.iter().filter(|(_, account)| group.roster().role(account).is_some());
             still.map(|(_, account)| Operation::Remove { account: *account }).collect()
         })
@@ -74,14 +74,20 @@ impl Client {
     ) -> Result<GroupSummary, ClientError> {
         let id = self.resolve_or_refresh(label).await?;
         let account = self.account_of(name).await?;
-        self.flush(id).await?;
+        self.look(id).await?;
         self.check_members(id, &[(name.clone(), account)])?;
-        self.change(id, &PrekeyBook::default(), |group| match group.roster().role(&account) {
+        self.change(id, &[], |group| match group.roster().role(&account) {
             Some(present) if present != role => vec![Operation::SetRole { account, role }],
             _ => Vec::new(),
         })
         .await?;
         self.summary(id)
+    }
+
+    /// Sends what waits and reads the log: a change is decided on what the group is now.
+    async fn look(&mut self, id: GroupId) -> Result<(), ClientError> {
+        self.flush(id).await?;
+        self.catch_up(id).await
     }
 
     /// Finds whom to add, and refuses names that cannot be added before anything is made.
@@ -101,15 +107,8 @@ impl Client {
         let (mut rest, mut batch) = (all, ADD_BATCH);
         while !rest.is_empty() {
             let (now, later) = rest.split_at(batch.min(rest.len()));
-            let devices: Vec<DeviceId> = now.iter().flat_map(|c| c.manifest.device_ids()).collect();
-            let (book, missing) = self.prekeys(&devices).await?;
-            if let Some(candidate) =
-                now.iter().find(|c| c.manifest.device_ids().all(|device| missing.contains(&device)))
-            {
-                return Err(ClientError::NoPrekeys { name: candidate.name.clone() });
-            }
             let added = self
-                .change(id, &book, |group| {
+                .change(id, now, |group| {
                     let absent = now.iter().filter(|c| group.roster().role(&c.manifest.account()).is_none());
                     let manifest = |c: &Candidate| Opaque(c.manifest.encoded().to_vec());
                     absent.map(|c| Operation::Add { role: Role::Member, manifest: manifest(c) }).collect()
@@ -128,7 +127,7 @@ impl Client {
     async fn change(
         &mut self,
         id: GroupId,
-        book: &PrekeyBook,
+        newcomers: &[Candidate],
         plan: impl Fn(&Group) -> Vec<Operation>,
     ) -> Result<(), ClientError> {
         for _ in 0..MAX_RACES {
@@ -138,7 +137,8 @@ impl Client {
             if operations.is_empty() {
                 return Ok(());
             }
-            self.stage(id, operations, book)?;
+            let book = self.book(id, newcomers, &operations).await?;
+            self.stage(id, operations, &book)?;
             self.local.awaited.commits = 0;
             self.flush(id).await?;
             if self.local.awaited.commits > 0 {
@@ -146,6 +146,26 @@ impl Client {
             }
         }
         Err(ClientError::Busy { label: self.local.label(&id) })
+    }
+
+    /// The prekeys that a commit needs: of newcomers, and of members who are to get its secret and were never sent
+    /// anything.
+    async fn book(
+        &mut self,
+        id: GroupId,
+        newcomers: &[Candidate],
+        operations: &[Operation],
+    ) -> Result<PrekeyBook, ClientError> {
+        let mut devices: Vec<DeviceId> = newcomers.iter().flat_map(|c| c.manifest.device_ids()).collect();
+        if operations.iter().any(Operation::needs_secret) {
+            devices.extend(self.unknown_peers(id)?);
+        }
+        let (book, missing) = self.prekeys(&devices).await?;
+        let unreachable = |c: &&Candidate| c.manifest.device_ids().all(|device| missing.contains(&device));
+        match newcomers.iter().find(unreachable) {
+            Some(candidate) => Err(ClientError::NoPrekeys { name: candidate.name.clone() }),
+            None => Ok(book),
+        }
     }
 
     fn stage(

@@ -9,7 +9,7 @@ use crate::connection::{page, refused, unexpected};
 use crate::error::ClientError;
 use crate::local::now;
 use crate::store::{OutboxId, OutboxItem};
-use conclave_engine::MessageId;
+use conclave_engine::{GroupState, MessageId};
 use conclave_wire::ids::{Epoch, GroupId, Opaque, Seq};
 use conclave_wire::reply::{Refusal, Reply};
 use conclave_wire::request::{Request, WelcomeFor};
@@ -102,6 +102,9 @@ impl Client {
                 self.catch_up(id).await?;
                 self.drop_commit(id, row)
             }
+            Ok(Reply::Refused { refusal: Refusal::NotMember }) if self.local.group(id)?.cursor() > Seq(0) => {
+                self.learn_removal(id).await
+            }
             Ok(other) => {
                 self.drop_commit(id, row)?;
                 Err(unexpected(other))
@@ -143,6 +146,7 @@ impl Client {
         match self.post(id, Request::Distribute { group: id, distribution, deliveries }).await {
             Ok(Reply::Accepted { seq, .. }) => self.see(id, row, seq).await,
             Ok(Reply::Refused { refusal: Refusal::EpochStale { .. } }) => self.catch_up(id).await,
+            Ok(Reply::Refused { refusal: Refusal::NotMember }) => self.learn_removal(id).await,
             Ok(other) => {
                 // Nothing was sealed under it yet, so nothing is lost with it.
                 self.local.write(|step| step.remove_outbox(row))?;
@@ -161,10 +165,18 @@ impl Client {
             Reply::Accepted { .. } | Reply::Refused { refusal: Refusal::EpochStale { .. } } => {
                 self.catch_up(id).await
             }
+            Reply::Refused { refusal: Refusal::NotMember } => self.learn_removal(id).await,
             // Whatever the reason, the message stays: its successors link to it.
             Reply::Refused { refusal } => Err(refused(refusal)),
             other => Err(unexpected(other)),
         }
+    }
+
+    /// Reads the commit that removed this device, which empties the outbox. Without one, the server contradicts its log.
+    async fn learn_removal(&mut self, id: GroupId) -> Result<(), ClientError> {
+        self.catch_up(id).await?;
+        let removed = self.local.group(id)?.state() == GroupState::Removed;
+        if removed { Ok(()) } else { Err(ClientError::Refused(Refusal::NotMember)) }
     }
 
     /// Posts, with a note of not knowing what became of it until the answer is there.

@@ -60,11 +60,11 @@ impl Client {
         Err(ClientError::Busy { label: self.local.label(&id) })
     }
 
-    /// Flushes, and mends the connection a few times when it breaks.
+    /// Flushes, and mends a connection that was there a few times when it breaks.
     async fn patiently(&mut self, id: GroupId) -> Result<(), ClientError> {
+        let had_connection = self.is_connected();
         let mut backoff = Backoff::default();
         for _ in 1..MAX_TRIES {
-            let had_connection = self.is_connected();
             match self.flush(id).await {
                 Err(error) if error.is_temporary() && had_connection => backoff.wait().await,
                 flushed => return flushed,

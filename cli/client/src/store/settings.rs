@@ -4,7 +4,7 @@ use super::crypto::Table;
 use super::{Step, Store, damaged, parse};
 use crate::error::ClientError;
 use conclave_wire::codec::{self, Structure};
-use conclave_wire::ids::PrekeysHash;
+use conclave_wire::ids::{ManifestHash, PrekeysHash};
 use conclave_wire::name::Name;
 use minicbor::{Decode, Encode};
 use rusqlite::params;
@@ -25,8 +25,11 @@ pub(crate) struct ProfileRow {
     /// The prekeys that the server has.
     #[n(3)]
     pub(crate) published: Option<PrekeysHash>,
-    /// Whether the server may be another machine although the way to it is not encrypted.
+    /// The manifest that the directory has.
     #[n(4)]
+    pub(crate) manifest: Option<ManifestHash>,
+    /// Whether the server may be another machine although the way to it is not encrypted.
+    #[n(5)]
     pub(crate) plain: bool,
 }
 

@@ -59,6 +59,7 @@ fn first(step: &mut Step<'_>) -> Result<(), ClientError> {
         server: "ws://127.0.0.1:7300".into(),
         registered: false,
         published: None,
+        manifest: None,
         plain: false,
     })
 }

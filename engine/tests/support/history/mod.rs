@@ -3,12 +3,15 @@
 //! The model is two lists: who is in the group, and which messages the log has taken, each with the people who were in
 //! the group then. What the engine does must follow from these alone.
 
+mod check;
+mod races;
+
 use super::{Log, Person, Rejected, book};
 use conclave_engine::wire::commit::Operation;
 use conclave_engine::wire::entry::EntryKind;
 use conclave_engine::wire::ids::Seq;
 use conclave_engine::wire::roster::Role;
-use conclave_engine::{CommitUpload, Continuity, MessageId, PrekeyBook};
+use conclave_engine::{CommitUpload, PrekeyBook};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a history is made of. Numbers name people, modulo how many there are.
@@ -108,7 +111,6 @@ pub struct History {
     posted: Vec<Posted>,
     lost: BTreeSet<usize>,
     withheld: BTreeSet<(usize, Seq)>,
-    sent: BTreeMap<usize, Vec<MessageId>>,
     /// What a removed person had just before they saw it, and where the log stood.
     pub gone: Vec<(Person, Seq)>,
     counter: u32,
@@ -138,7 +140,6 @@ impl History {
             posted: Vec::new(),
             lost: BTreeSet::new(),
             withheld: BTreeSet::new(),
-            sent: BTreeMap::new(),
             gone: Vec::new(),
             counter: 0,
         }
@@ -327,7 +328,6 @@ impl History {
         let readers = self.members.keys().copied().filter(|reader| *reader != by).collect();
         let after_loss = self.lost.remove(&by);
         self.posted.push(Posted { seq, sender: by, content, readers, after_loss });
-        self.sent.entry(by).or_default();
         Ok(())
     }
 
@@ -353,195 +353,6 @@ impl History {
                 return;
             }
             person.read_next(&self.log).unwrap();
-        }
-    }
-
-    /// Something that `by` may commit about `who`, if anything.
-    fn some_operation(&self, by: usize, who: usize) -> Option<Operation> {
-        let person = &self.people[who];
-        let account = person.device.account();
-        let candidates = [
-            Operation::Remove { account },
-            Operation::SetRole { account, role: Role::Owner },
-            person.add_operation(Role::Member),
-        ];
-        candidates.into_iter().find(|operation| self.allows(by, operation))
-    }
-
-    fn race(&mut self, winner: usize, loser: usize, who: usize) {
-        if winner == loser || !self.members.contains_key(&winner) || !self.members.contains_key(&loser) {
-            return;
-        }
-        self.catch_up(who);
-        let (Some(first), Some(second)) = (self.some_operation(winner, who), self.some_operation(loser, who))
-        else {
-            return;
-        };
-        self.catch_up(winner);
-        self.catch_up(loser);
-        let (one, other) = (self.stage(winner, &first).unwrap(), self.stage(loser, &second).unwrap());
-        self.upload(&one, &first).unwrap();
-        assert_eq!(self.upload(&other, &second), Err(Rejected::HeadMoved));
-        for person in [winner, loser] {
-            self.catch_up(person);
-            assert!(!self.people[person].group().staged());
-        }
-        // What lost its race works when tried again.
-        if let Some(operation) = self.some_operation(loser, winner) {
-            self.catch_up(winner);
-            self.try_commit(loser, operation);
-        }
-    }
-
-    fn seal_before_commit(&mut self, by: usize, committer: usize, who: usize) {
-        if by == who || by == committer || !self.members.contains_key(&by) {
-            return;
-        }
-        self.catch_up(who);
-        let Some(operation) = self.some_operation(committer, who) else { return };
-        self.catch_up(by);
-        self.ready_to_seal(by);
-        let content = self.content(by);
-        let early = self.people[by].seal(&content).unwrap();
-        let id = self.people[by].last_id();
-        assert!(self.try_commit(committer, operation));
-        assert_eq!(self.post(by, &early, content.clone()), Err(Rejected::EpochStale));
-        self.catch_up(by);
-        assert!(!self.people[by].group().is_unconfirmed(&id));
-        let again = self.people[by].seal_again(id, &content);
-        self.post(by, &again, content).unwrap();
-        self.catch_up(by);
-        assert_eq!(self.people[by].sent.last(), Some(&id));
-    }
-
-    fn distribute_before_commit(&mut self, by: usize, committer: usize, who: usize) {
-        if by == who || by == committer || !self.members.contains_key(&by) {
-            return;
-        }
-        self.catch_up(who);
-        let Some(operation) = self.some_operation(committer, who) else { return };
-        self.catch_up(by);
-        let early = self.people[by].stage_key(&self.keys);
-        assert!(self.try_commit(committer, operation));
-        let device = self.people[by].device.id();
-        assert_eq!(self.log.distribute(&device, &early), Err(Rejected::EpochStale));
-        self.catch_up(by);
-        self.rotate(by);
-        self.send(by);
-    }
-
-    fn commit_before_distribution(&mut self, by: usize, distributor: usize, who: usize) {
-        if by == distributor || !self.members.contains_key(&distributor) {
-            return;
-        }
-        self.catch_up(who);
-        let Some(operation) = self.some_operation(by, who) else { return };
-        self.catch_up(by);
-        let upload = self.stage(by, &operation).unwrap();
-        self.as_member(distributor, Self::rotate);
-        assert_eq!(self.upload(&upload, &operation), Err(Rejected::HeadMoved));
-        self.catch_up(by);
-        let changes = self.people[by].group().abandon_staged_commit();
-        self.people[by].save(changes);
-        self.try_commit(by, operation);
-    }
-
-    fn crash_staging(&mut self, by: usize, who: usize, uploaded: bool) {
-        self.catch_up(who);
-        let Some(operation) = self.some_operation(by, who) else { return };
-        self.catch_up(by);
-        let upload = self.stage(by, &operation).unwrap();
-        if uploaded {
-            self.upload(&upload, &operation).unwrap();
-        }
-        self.people[by].restart();
-        self.catch_up(by);
-        assert_eq!(self.people[by].group().staged(), !uploaded);
-        if !uploaded {
-            let changes = self.people[by].group().abandon_staged_commit();
-            self.people[by].save(changes);
-        }
-    }
-
-    fn crash_distributing(&mut self, by: usize, uploaded: bool) {
-        let upload = self.people[by].stage_key(&self.keys);
-        if uploaded {
-            self.log.distribute(&self.people[by].device.id(), &upload).unwrap();
-            self.lost.remove(&by);
-        }
-        self.people[by].restart();
-        self.catch_up(by);
-        self.send(by);
-    }
-
-    /// What the model says this person reads, in order, and whether a gap shows.
-    fn expected(&self, reader: Option<usize>) -> Vec<(usize, &[u8], bool)> {
-        let mut gap_before: BTreeSet<usize> = BTreeSet::new();
-        let mut expected = Vec::new();
-        for posted in &self.posted {
-            let may = reader.is_none_or(|reader| posted.readers.contains(&reader));
-            if !may {
-                continue;
-            }
-            if reader.is_some_and(|reader| self.withheld.contains(&(reader, posted.seq))) {
-                gap_before.insert(posted.sender);
-                continue;
-            }
-            let gap = gap_before.remove(&posted.sender) || posted.after_loss;
-            expected.push((posted.sender, posted.content.as_slice(), gap));
-        }
-        expected
-    }
-
-    /// Everybody reads to the end; then everything must be as the model says.
-    pub fn check(&mut self) {
-        for who in 0..self.people.len() {
-            self.catch_up(who);
-        }
-        self.silent[2].catch_up(&self.log);
-        for (who, person) in self.people.iter().enumerate() {
-            self.check_reader(Some(who), person);
-        }
-        for silent in &self.silent {
-            self.check_reader(None, silent);
-        }
-        let [live, restarted, late] = &self.silent;
-        assert_eq!(live.stored(), restarted.stored(), "restarting after every entry changes nothing");
-        assert_eq!(live.stored(), late.stored(), "reading late changes nothing");
-    }
-
-    fn check_reader(&self, reader: Option<usize>, person: &Person) {
-        assert_eq!(person.refused, [], "{} refused entries", person.name);
-        let sender = |who: usize| self.people[who].device.id();
-        let expected = self.expected(reader);
-        let read: Vec<_> = person.read.iter().map(|m| (m.sender.device, m.content.as_slice())).collect();
-        let due: Vec<_> = expected.iter().map(|(who, content, _)| (sender(*who), *content)).collect();
-        assert_eq!(read, due, "{} reads what the model says", person.name);
-        for (message, (who, content, gap)) in person.read.iter().zip(&expected) {
-            let content = String::from_utf8_lossy(content);
-            match message.continuity {
-                Continuity::Gap => assert!(gap, "{} sees a false gap at {content}", person.name),
-                Continuity::Linked => {
-                    assert!(!gap, "{} sees no gap at {content} of {}", person.name, NAMES[*who])
-                }
-                _ => {}
-            }
-        }
-        let is_member = reader.is_none_or(|who| self.members.contains_key(&who));
-        if let Some(group) = person.group.as_ref().filter(|_| is_member) {
-            assert_eq!(group.epoch(), self.log.epoch(), "{}", person.name);
-            assert_eq!(group.roster().hash(), self.log.roster().hash(), "{}", person.name);
-            assert_eq!(group.state(), conclave_engine::GroupState::Active, "{}", person.name);
-            let roles = self.members.iter().map(|(who, role)| (self.people[*who].device.account(), *role));
-            let silent = (self.silent[0].device.account(), Role::Member);
-            assert_eq!(
-                group.roster().accounts().collect::<BTreeMap<_, _>>(),
-                roles.chain([silent]).collect()
-            );
-        }
-        if let Some(who) = reader {
-            let posted = self.posted.iter().filter(|posted| posted.sender == who).count();
-            assert_eq!(person.sent.len(), posted, "{} sees each own message once", person.name);
         }
     }
 }
