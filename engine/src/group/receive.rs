@@ -69,6 +69,9 @@ pub enum ReceiveError {
     /// The message key was used, or forgotten: a repeat.
     #[error("the message at index {0} was read before, or its key was forgotten")]
     Repeated(MessageIndex),
+    /// The distribution was read before, or is one of ours that a later one of ours replaced: a repeat.
+    #[error("the sender key was distributed before")]
+    RepeatedDistribution,
     /// The index is beyond what one chain may have.
     #[error("the message index {0} is beyond any chain's end")]
     IndexTooFar(MessageIndex),

@@ -16,7 +16,7 @@ use crate::secret::Secret;
 use conclave_wire::certificate::{Certificate, CertificateBody, UnverifiedCertificate};
 use conclave_wire::distribution::{Distribution, UnverifiedDistribution};
 use conclave_wire::entry::Entry;
-use conclave_wire::ids::{DeviceId, Epoch, Generation, Timestamp};
+use conclave_wire::ids::{DeviceId, Epoch, Timestamp};
 use conclave_wire::limits::{CLOCK_SKEW, MAX_CERTIFICATE_AGE};
 use conclave_wire::public_group::PublicGroup;
 use conclave_wire::roster::Leaf;
@@ -43,14 +43,18 @@ impl Group {
         let sender = Sender { account: leaf.account, device: from, leaf: index };
         let generation = certificate.body().generation;
         if from == self.me.device {
-            self.activate(&distribution, generation, changes)?;
+            self.activate(&distribution, changes)?;
             return Ok(Event::SenderKey { sender, generation, readable: true });
         }
 
         let since = leaf.since;
         let known = self.senders.get(&from).filter(|known| known.since == since);
-        if known.is_some_and(|known| generation <= known.generation) {
-            return Err(ReceiveError::Certificate(CertificateError::Generation));
+        if let Some(known) = known.filter(|known| generation <= known.generation) {
+            let same = |key: &PeerKey| key.certificate.hash() == certificate.hash();
+            return Err(match &known.key {
+                Some(key) if same(key) => ReceiveError::RepeatedDistribution,
+                _ => ReceiveError::Certificate(CertificateError::Generation),
+            });
         }
         let mut link = known.and_then(|known| known.link);
         if certificate.body().first_link {
@@ -90,22 +94,11 @@ impl Group {
     }
 
     /// Our own distribution is in the log: the staged sender key seals from now on.
-    fn activate(
-        &mut self,
-        distribution: &Distribution,
-        generation: Generation,
-        changes: &mut Changes,
-    ) -> Result<(), ReceiveError> {
-        let found = generation;
+    fn activate(&mut self, distribution: &Distribution, changes: &mut Changes) -> Result<(), ReceiveError> {
         let Some((key, digest)) = self.own.staged.take_if(|(_, digest)| digest == distribution.digest())
         else {
             let known = self.own.is_past(distribution.digest());
-            let current = self.own.active.as_ref().map_or(found, |key| key.certificate.body().generation);
-            return Err(if known {
-                ReceiveError::OldGeneration { current, found }
-            } else {
-                ReceiveError::NotOurs
-            });
+            return Err(if known { ReceiveError::RepeatedDistribution } else { ReceiveError::NotOurs });
         };
         self.own.remember(&digest);
         self.pairwise.install(Upload::Distribution, changes);
