@@ -106,9 +106,9 @@ pub use conclave_wire as wire;
 pub use device::{Device, DeviceError};
 pub use envelope::OpenError;
 pub use group::{
-    CertificateError, CommitUpload, Continuity, CreateError, DistributeError, Distributed,
+    CaughtUp, CertificateError, CommitUpload, Continuity, CreateError, DistributeError, Distributed,
     DistributionUpload, Event, Group, GroupMessage, GroupState, JoinError, Joined, MessageId, NewGroup,
-    Newcomer, ReceiveError, Received, SealError, Sealed, Sender, StageError, StagedCommit,
+    Newcomer, Origin, ReceiveError, Received, Recovered, SealError, Sealed, Sender, StageError, StagedCommit,
 };
 pub use prekeys::{PrekeyBook, PrekeyBookError};
 pub use record::{Change, Changes, LoadError, RecordKey, RecordValue, Records, Scope};

@@ -40,8 +40,16 @@ pub const PREKEYS_OVERLAP: Duration = Duration::from_secs(48 * 3600);
 /// Own messages sealed and not yet seen in the log. A client that cannot post stops sealing here.
 pub const MAX_UNCONFIRMED: usize = 256;
 
-/// Own messages remembered after they were seen, so that one posted twice is recognised.
-pub const MAX_CONFIRMED: usize = 64;
+/// Own messages and distributions remembered after they were seen or given up, so that one posted twice is recognised:
+/// no fewer than can be posted again after a crash.
+pub const MAX_PAST: usize = MAX_UNCONFIRMED;
+
+/// Messages without a valid signature of their own that are kept for each sender until a later one vouches for them.
+/// Reading in bulk verifies at least every so many signatures, so that both ways of reading accept the same.
+pub const MAX_PENDING: usize = 64;
+
+/// Bytes of content among these.
+pub const MAX_PENDING_BYTES: usize = 256 << 10;
 
 /// The embedder's note to newcomers.
 pub const MAX_NOTE: usize = 1024;

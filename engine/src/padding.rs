@@ -4,17 +4,24 @@
 //! (Padmé); ISO/IEC 7816-4 for the mark.
 
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// No mark where one must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the padding is not valid")]
 pub(crate) struct PaddingError;
 
-/// Appends the mark and zeros.
-pub(crate) fn pad(plaintext: &mut Vec<u8>) {
-    plaintext.push(0x80);
-    let padded = padme(plaintext.len());
-    plaintext.resize(padded, 0);
+/// The concatenation of `parts` with the mark and zeros, allocated once at its final size.
+pub(crate) fn pad(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
+    let padded_length = padme(length);
+    let mut padded = Zeroizing::new(Vec::with_capacity(padded_length));
+    for part in parts {
+        padded.extend_from_slice(part);
+    }
+    padded.push(0x80);
+    padded.resize(padded_length, 0);
+    padded
 }
 
 /// The plaintext without its padding, whose length must be the canonical one.
@@ -53,8 +60,7 @@ mod tests {
     #[test]
     fn round_trip() {
         for len in (0..3000).chain([MAX_CONTENT + 16]) {
-            let mut text = vec![7; len];
-            pad(&mut text);
+            let text = pad(&[&vec![7; len]]);
             assert_eq!(unpad(&text), Ok(&vec![7; len][..]));
             assert!(len < 32 || text.len() * 100 <= (len + 1) * 112, "{len} {}", text.len());
             assert!(text.len() <= MAX_PADDED);
@@ -63,8 +69,7 @@ mod tests {
 
     #[test]
     fn refusals() {
-        let mut text = vec![7; 40];
-        pad(&mut text);
+        let mut text = pad(&[&[7; 40]]);
         assert_eq!(unpad(&[]), Err(PaddingError));
         assert_eq!(unpad(&[0; 32]), Err(PaddingError));
         assert_eq!(unpad(&[7; 32]), Err(PaddingError));

@@ -4,7 +4,7 @@
 //! whatever it sends, *before* it sends (R90). Loading feeds the records back. A record is one structure of
 //! [`conclave_wire::codec`], its version byte first.
 
-use conclave_wire::codec::{DecodeError, Structure, VERSION};
+use conclave_wire::codec::{self, DecodeError, Structure};
 use conclave_wire::ids::GroupId;
 use minicbor::Encode;
 use thiserror::Error;
@@ -71,11 +71,8 @@ impl Changes {
 
     /// As [`put`](Self::put), for a value that stands in for a structure and encodes just as it does.
     pub(crate) fn put_encoded(&mut self, scope: Scope, name: Vec<u8>, value: &impl Encode<()>) {
-        let mut bytes = Vec::with_capacity(256);
-        bytes.push(VERSION);
-        let written = minicbor::encode(value, &mut bytes);
-        debug_assert!(written.is_ok());
-        self.0.push(Change { key: RecordKey { scope, name }, value: Some(RecordValue::new(bytes)) });
+        let value = Some(RecordValue::new(codec::encode_as(value)));
+        self.0.push(Change { key: RecordKey { scope, name }, value });
     }
 
     pub(crate) fn delete(&mut self, scope: Scope, name: Vec<u8>) {

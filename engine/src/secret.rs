@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// `N` secret bytes: wiped when dropped, never printed, compared in constant time. Copies are made by
 /// [`duplicate`](Self::duplicate) alone, so that each can be found.
@@ -36,6 +36,25 @@ impl<const N: usize> Secret<N> {
 
     pub(crate) fn duplicate(&self) -> Self {
         Self(self.0)
+    }
+}
+
+/// Any number of secret bytes, wiped when dropped; a CBOR byte string.
+pub(crate) struct SecretBytes(pub(crate) Zeroizing<Vec<u8>>);
+
+impl<C> Encode<C> for SecretBytes {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.bytes(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for SecretBytes {
+    fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        Ok(Self(Zeroizing::new(d.bytes()?.to_vec())))
     }
 }
 

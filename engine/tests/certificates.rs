@@ -144,7 +144,7 @@ fn a_sender_key_of_ours_that_we_did_not_make() {
     let distribution = Forger::of(&case.bob).distribution(case.good(), Epoch(1));
     let entry = case.log.forged(EntryKind::Distribution, &distribution);
     let before = case.bob.snapshot();
-    assert_eq!(case.bob.receive(&entry), Err(ReceiveError::Cloned));
+    assert_eq!(case.bob.receive(&entry), Err(ReceiveError::NotOurs));
     assert_eq!(case.bob.snapshot(), before);
 }
 

@@ -5,7 +5,9 @@ mod support;
 use conclave_engine::wire::entry::Entry;
 use conclave_engine::wire::ids::{Epoch, Opaque, Seq};
 use conclave_engine::wire::roster::Role;
-use conclave_engine::{Event, GroupState, PrekeyBook, ReceiveError, SealError, StageError};
+use conclave_engine::{
+    Event, GroupState, Origin, PrekeyBook, ReceiveError, RecordKey, SealError, StageError,
+};
 use support::{Forger, Log, Person, flip, gather};
 
 /// Alice has just removed Dave, with wraps for Bob and Carol who have not seen it yet.
@@ -45,8 +47,11 @@ impl Removal {
     /// A copy of Bob meets the commit with this delivery; he must follow the roster and lack the secrets.
     fn leaves_bob_without_secrets(&self, delivery: Option<Vec<u8>>) {
         let mut bob = self.bob.copy();
+        // Those with Carol are erased, because she goes.
+        let alice = self.alice.device.id();
         let chains = |person: &Person| {
-            let records = person.stored().into_iter().filter(|(key, _)| key.name.starts_with(b"peer/"));
+            let with_alice = |key: &RecordKey| key.name == [b"peer/", &alice.as_bytes()[..]].concat();
+            let records = person.stored().into_iter().filter(|(key, _)| with_alice(key));
             records.collect::<Vec<_>>()
         };
         let before = chains(&bob);
@@ -70,7 +75,7 @@ fn the_wrap_that_the_others_spoil_is_good() {
     assert_eq!(case.wrap().len(), 40);
     let mut bob = case.bob.copy();
     let event = bob.receive(&case.entry()).unwrap();
-    assert!(matches!(event, Event::EpochChanged { state: GroupState::Active, own: false, .. }));
+    assert!(matches!(event, Event::EpochChanged { state: GroupState::Active, origin: Origin::Other, .. }));
 }
 
 /// (R43) A commit whose secret cannot be read advances the roster and leaves this device in need of a welcome.

@@ -85,10 +85,7 @@ impl ContinuedOpening {
         rng.fill_bytes(&mut nonce);
         let header = header(&chain, index);
         let aad = associated(&header, context, sender, recipient);
-        let mut padded = Zeroizing::new(Vec::with_capacity(payload.len() * 9 / 8 + 64));
-        padded.extend_from_slice(payload);
-        padding::pad(&mut padded);
-        let ciphertext = aead::seal(&key(step), &nonce, &aad, &padded);
+        let ciphertext = aead::seal(&key(step), &nonce, &aad, &padding::pad(&[payload]));
         [&header[..], &nonce, &ciphertext].concat()
     }
 }

@@ -29,7 +29,7 @@ use crate::padding;
 use crate::pairwise::OpenedChain;
 use crate::prekeys::{PrivatePrekeys, UsablePrekeys};
 use crate::ratchet::Chain;
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretBytes};
 use conclave_wire::codec::{self, DecodeError, Structure, VERSION};
 use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, ManifestHash, MessageIndex, Opaque, PrekeysHash};
 use conclave_wire::limits::MAX_FRAME;
@@ -71,7 +71,7 @@ impl Structure for InitialEnvelope {
 #[derive(Encode, Decode)]
 struct Plaintext {
     #[n(0)]
-    body: Opaque,
+    body: SecretBytes,
     #[n(1)]
     index: u32,
     #[n(2)]
@@ -108,7 +108,7 @@ struct Body {
     #[n(5)]
     context: EnvelopeContext,
     #[n(6)]
-    payload: Opaque,
+    payload: SecretBytes,
 }
 
 impl Structure for Body {
@@ -145,7 +145,6 @@ pub(crate) struct Recipient<'a> {
 }
 
 /// An initial envelope, opened and verified.
-#[derive(Debug)]
 pub(crate) struct InitialOpening {
     pub(crate) sender: DeviceId,
     pub(crate) context: EnvelopeContext,
@@ -174,7 +173,7 @@ pub(crate) fn seal_initial(
 
 /// An envelope that lacks its signature.
 struct Draft {
-    body: Opaque,
+    body: SecretBytes,
     leaf: [u8; 32],
     transcript: [u8; 32],
     keys: EnvelopeKeys,
@@ -203,27 +202,24 @@ impl Draft {
             ciphertext: Opaque::default(),
         };
         let transcript = envelope.transcript(&recipient.account, &recipient.device);
-        let body = codec::encode(&Body {
+        let body = Zeroizing::new(codec::encode(&Body {
             sender_account: sender.account,
             sender_device: DeviceKey::from_bytes(sender.key.verifying_key().to_bytes()),
             sender_manifest: sender.manifest,
             recipient_account: recipient.account,
             recipient_device: recipient.device,
             context,
-            payload: Opaque(recipient.payload.to_vec()),
-        });
+            payload: SecretBytes(Zeroizing::new(recipient.payload.to_vec())),
+        }));
         let leaf = leaf(&transcript, &body);
         let keys = EnvelopeKeys::derive(agreement.as_bytes(), &shared, &transcript);
-        Self { body: Opaque(body), leaf, transcript, keys, envelope }
+        Self { body: SecretBytes(body), leaf, transcript, keys, envelope }
     }
 
     fn finish(self, index: u32, path: Vec<[u8; 32]>, signature: Signature) -> (InitialEnvelope, OpenedChain) {
         let path = path.into_iter().map(PathNode).collect();
         let plaintext = Plaintext { body: self.body, index, path, signature };
-        let mut padded = Zeroizing::new(codec::encode(&plaintext));
-        let mut body = plaintext.body;
-        zeroize::Zeroize::zeroize(&mut body.0);
-        padding::pad(&mut padded);
+        let padded = padding::pad(&[&Zeroizing::new(codec::encode(&plaintext))]);
         let ciphertext = aead::seal(&self.keys.key, &self.keys.nonce, &self.transcript, &padded);
         (InitialEnvelope { ciphertext: Opaque(ciphertext), ..self.envelope }, self.keys.chain)
     }
@@ -246,9 +242,9 @@ impl InitialEnvelope {
         let padded = aead::open(&keys.key, &keys.nonce, &transcript, &self.ciphertext.0)
             .map_err(|_| InitialError::Keys)?;
         let plaintext: Plaintext = codec::decode(padding::unpad(&padded).map_err(|_| InitialError::Keys)?)?;
-        let encoded_body = Zeroizing::new(plaintext.body.0);
+        let encoded_body = plaintext.body.0;
         let body: Body = codec::decode(&encoded_body)?;
-        let payload = Zeroizing::new(body.payload.0);
+        let payload = body.payload.0;
         if (body.recipient_account, body.recipient_device) != me {
             return Err(InitialError::Recipient);
         }

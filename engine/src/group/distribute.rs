@@ -7,6 +7,7 @@ use crate::aead;
 use crate::device::Device;
 use crate::envelope::{CommittedSecret, EnvelopeContext, Purpose};
 use crate::kdf;
+use crate::pairwise::{Dispatch, Upload};
 use crate::prekeys::{PrekeyBook, Reach};
 use crate::record::Changes;
 use crate::secret::Secret;
@@ -105,10 +106,10 @@ impl Group {
     ///
     /// The book must hold the prekeys of [`unknown_peers`](Self::unknown_peers). Needed before the first message, and
     /// whenever [`sender_key_due`](Self::sender_key_due) says so; harmless at any time. A second call replaces what the
-    /// first staged.
+    /// first staged: should the log show the first all the same, it is refused as an old generation.
     pub fn distribute(
         &mut self,
-        device: &mut Device,
+        device: &Device,
         book: &PrekeyBook,
         now: Timestamp,
         rng: &mut impl CryptoRng,
@@ -124,7 +125,7 @@ impl Group {
             .map(|(_, leaf)| (leaf.account, leaf.device.id()))
             .filter(|(_, id)| *id != self.me.device)
             .collect();
-        let known = recipients.iter().filter(|(_, id)| device.can_continue(id, now)).count();
+        let known = recipients.iter().filter(|(_, id)| self.pairwise.can_continue(id, now)).count();
         if known * WRAP_SIZE + (recipients.len() - known) * INITIAL_SIZE + 2048 > MAX_FRAME {
             return Err(DistributeError::TooLarge);
         }
@@ -161,8 +162,10 @@ impl Group {
         );
         let mut changes = Changes::default();
         let context = EnvelopeContext { purpose: Purpose::ContentKey, group, epoch };
-        let reach = Reach { book, now };
-        let deliveries = device.deliver(&content_key, &recipients, context, reach, rng, &mut changes);
+        let upload = Upload::Distribution;
+        let dispatch = Dispatch { from: device, context, upload, reach: Reach { book, now } };
+        self.pairwise.discard(upload, &mut changes);
+        let deliveries = self.pairwise.deliver(&content_key, &recipients, dispatch, rng, &mut changes);
         let unreachable = recipients
             .iter()
             .zip(&deliveries)
@@ -170,7 +173,7 @@ impl Group {
             .map(|((_, id), _)| *id)
             .collect();
         self.own.next_generation = next_generation;
-        self.own.staged = Some((key, *distribution.digest()));
+        self.own.replace_staged(key, *distribution.digest());
         self.put_own_keys(&mut changes);
         self.put_own_state(&mut changes);
         let deliveries =

@@ -1,6 +1,7 @@
 //! What an entry of the log meant to this device.
 
 use super::message_id::MessageId;
+use super::pending::Recovered;
 use crate::record::Changes;
 use conclave_wire::ids::{AccountId, DeviceId, Epoch, Generation, LeafIndex};
 use conclave_wire::roster::Role;
@@ -10,6 +11,8 @@ use conclave_wire::roster::Role;
 pub struct Received {
     /// What the entry meant.
     pub event: Event,
+    /// Messages that were pending and for which this entry vouches, in the order in which they were sent.
+    pub recovered: Vec<Recovered>,
     /// What it changed.
     pub changes: Changes,
 }
@@ -22,6 +25,12 @@ pub enum Event {
     Founded,
     /// Another device's message, authentic and decrypted.
     Message(GroupMessage),
+    /// A message whose signature is not valid for our view of the group: show nothing. The sender's next authentic
+    /// message brings it among the [`recovered`](Received::recovered) ones if it links to it, or drops it.
+    Pending {
+        /// Whose chain it is on.
+        sender: Sender,
+    },
     /// Our own message is in the log.
     Sent {
         /// Which.
@@ -48,8 +57,8 @@ pub enum Event {
         removed: Vec<AccountId>,
         /// Accounts whose role changed, with the new one.
         roles: Vec<(AccountId, Role)>,
-        /// Whether it was the commit that this device staged.
-        own: bool,
+        /// Whether this device made it.
+        origin: Origin,
         /// Whether we have the new epoch's secrets.
         state: GroupState,
     },
@@ -58,6 +67,19 @@ pub enum Event {
         /// Whose commit it was.
         by: AccountId,
     },
+}
+
+/// Where a commit comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Another device.
+    Other,
+    /// It is the commit that this device staged.
+    Ours,
+    /// It has this device's signature, and this device did not stage it: its state was copied, or an old one restored.
+    /// The commit is valid and takes effect; tell the user, and have the device replaced.
+    NotOurs,
 }
 
 /// How this device stands in a group.

@@ -3,19 +3,21 @@
 //! [`Newcomer`] becomes [`Joined`] by moving: there is no way to a group that skips the walk (R70).
 
 use super::epoch::{self, SeedAndChain};
+use super::pending::PendingMessages;
 use super::receive_distribution::check_certificate;
 use super::sender_key::{PeerKey, PeerSender};
 use super::state::{Group, Me};
 use super::welcome::{Welcome, WelcomeSender};
 use crate::device::Device;
 use crate::envelope::{EnvelopeContext, OpenError, Purpose};
+use crate::pairwise::Pairwise;
 use crate::ratchet::Chain;
 use crate::record::Changes;
 use conclave_wire::certificate::UnverifiedCertificate;
 use conclave_wire::codec::{self, DecodeError};
 use conclave_wire::commit::UnverifiedCommit;
 use conclave_wire::entry::Entry;
-use conclave_wire::ids::{AccountId, Confirmation, DeviceId, Epoch, GroupId, Seq, Timestamp};
+use conclave_wire::ids::{AccountId, Confirmation, DeviceId, Epoch, GroupId, MessageIndex, Seq, Timestamp};
 use conclave_wire::public_group::{CommitError, PublicGroup};
 use thiserror::Error;
 
@@ -71,7 +73,8 @@ pub struct Joined {
     pub note: Vec<u8>,
     /// Who added it.
     pub by: AccountId,
-    /// To store.
+    /// To store, in one transaction with deleting every earlier record of the group's scope: a device that was in the
+    /// group before must not keep what it had then.
     pub changes: Changes,
 }
 
@@ -129,7 +132,8 @@ impl Newcomer {
         let context =
             EnvelopeContext { purpose: Purpose::Welcome, group: public.id(), epoch: public.epoch() };
         let delivery = entry.delivery.as_ref().map(|delivery| delivery.0.as_slice());
-        let (payload, opened) = device.open_payload(delivery, &author, context)?;
+        let mut pairwise = Pairwise::new(public.id());
+        let (payload, opened) = pairwise.open_payload(device, delivery, &author, context)?;
         let welcome: Welcome = codec::decode(&payload)?;
         if welcome.head != public.head() {
             return Err(JoinError::NotHead);
@@ -147,7 +151,8 @@ impl Newcomer {
             }
         }
         let mut changes = Changes::default();
-        device.accept(opened, now, &mut changes);
+        pairwise.accept(device, opened, now, &mut changes);
+        group.pairwise = pairwise;
         group.put_all(&mut changes);
         Ok(Joined { group, note: welcome.note.0, by, changes })
     }
@@ -160,7 +165,11 @@ fn sender_from(group: &PublicGroup, sender: WelcomeSender) -> Option<(DeviceId, 
     let certificate = certificate.verify(leaf.device.as_bytes()).ok()?;
     check_certificate(group, leaf, certificate.body()).ok()?;
     let generation = certificate.body().generation;
+    if sender.index != MessageIndex(0) {
+        return None;
+    }
     let secrets = SeedAndChain { seed: sender.seed, chain: Chain::new(sender.chain, sender.index) };
     let key = PeerKey::new(certificate, secrets).ok()?;
-    Some((device, PeerSender { since: leaf.since, generation, key: Some(key), link: None }))
+    let (since, key, pending) = (leaf.since, Some(key), PendingMessages::default());
+    Some((device, PeerSender { since, generation, key, link: None, pending }))
 }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod adversary;
+mod catch_up;
 mod create;
 mod distribute;
 mod epoch;
@@ -11,6 +12,7 @@ mod event;
 mod join;
 mod message_id;
 mod open;
+mod pending;
 mod receive;
 mod receive_commit;
 mod receive_distribution;
@@ -25,11 +27,13 @@ mod welcome;
 #[cfg(test)]
 mod vectors;
 
+pub use catch_up::CaughtUp;
 pub use create::{CreateError, NewGroup};
 pub use distribute::{DistributeError, Distributed, DistributionUpload};
-pub use event::{Continuity, Event, GroupMessage, GroupState, Received, Sender};
+pub use event::{Continuity, Event, GroupMessage, GroupState, Origin, Received, Sender};
 pub use join::{JoinError, Joined, Newcomer};
 pub use message_id::MessageId;
+pub use pending::Recovered;
 pub use receive::{CertificateError, ReceiveError};
 pub use seal::{SealError, Sealed};
 pub use stage::{CommitUpload, StageError, StagedCommit};

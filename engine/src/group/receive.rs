@@ -69,6 +69,9 @@ pub enum ReceiveError {
     /// The message key was used, or forgotten: a repeat.
     #[error("the message at index {0} was read before, or its key was forgotten")]
     Repeated(MessageIndex),
+    /// The distribution was read before, or is one of ours that a later one of ours replaced: a repeat.
+    #[error("the sender key was distributed before")]
+    RepeatedDistribution,
     /// The index is beyond what one chain may have.
     #[error("the message index {0} is beyond any chain's end")]
     IndexTooFar(MessageIndex),
@@ -78,11 +81,12 @@ pub enum ReceiveError {
     /// The sender signed a ciphertext that nobody can read.
     #[error("the sender signed a message that does not decrypt")]
     Undecryptable,
-    /// An own entry that this device did not write: its state was copied, or an old one was restored.
+    /// An entry in this device's name that it did not write. Either the server altered or forged it, which everybody
+    /// else sees too, or this device's state was copied or an old one restored, and the copy sends.
     #[error(
-        "an entry of this device that it did not write: its state was copied or restored; replace the device"
+        "an entry in this device's name that it did not write: the server altered it, or this device was copied"
     )]
-    Cloned,
+    NotOurs,
     /// The certificate is void.
     #[error("the sender key's certificate is not valid: {0}")]
     Certificate(CertificateError),
@@ -139,14 +143,14 @@ impl Group {
         if self.removed {
             return Err(ReceiveError::Removed);
         }
-        let mut changes = Changes::default();
+        let (mut changes, mut recovered) = (Changes::default(), Vec::new());
         let event = match entry.kind {
             EntryKind::Commit => self.receive_commit(device, entry, now, &mut changes)?,
             EntryKind::Distribution => self.receive_distribution(device, entry, now, &mut changes)?,
-            EntryKind::Message => self.receive_message(entry, now, &mut changes)?,
+            EntryKind::Message => self.receive_message(entry, now, &mut recovered, &mut changes)?,
         };
         self.pass(entry, &mut changes);
-        Ok(Received { event, changes })
+        Ok(Received { event, recovered, changes })
     }
 
     /// Steps over the entry after the cursor, which [`receive`](Self::receive) refused. Tell the user why.
@@ -159,7 +163,7 @@ impl Group {
         Ok(changes)
     }
 
-    fn check_position(&self, entry: &Entry) -> Result<(), ReceiveError> {
+    pub(super) fn check_position(&self, entry: &Entry) -> Result<(), ReceiveError> {
         if entry.group != self.id() {
             return Err(ReceiveError::Group);
         }
@@ -172,7 +176,7 @@ impl Group {
 
     /// Moves the cursor. A distribution counts even if it was refused: the server counts it when it compares our next
     /// commit with the log, and a hostile sender must not be able to block that commit.
-    fn pass(&mut self, entry: &Entry, changes: &mut Changes) {
+    pub(super) fn pass(&mut self, entry: &Entry, changes: &mut Changes) {
         self.cursor = entry.seq;
         if entry.kind == EntryKind::Distribution {
             self.last_distribution = entry.seq;

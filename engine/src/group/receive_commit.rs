@@ -1,12 +1,14 @@
 //! Taking a commit: the roster advances if it is valid, the secrets if we can read its secret.
 
 use super::epoch::EpochSecrets;
-use super::event::Event;
+use super::event::{Event, Origin};
 use super::receive::ReceiveError;
+use super::receive_distribution::is_too_old;
 use super::sender_key::OwnSender;
 use super::state::Group;
-use crate::device::{Device, Opened};
+use crate::device::Device;
 use crate::envelope::{EnvelopeContext, Purpose};
+use crate::pairwise::{Opened, Upload};
 use crate::record::Changes;
 use crate::secret::Secret;
 use conclave_wire::commit::{Operation, UnverifiedCommit};
@@ -38,69 +40,70 @@ impl Group {
             return Ok(Event::Removed { by: author });
         }
 
-        let secrets = self.next_secrets(device, &step, entry);
-        let (secrets, opened) = match secrets {
-            Some((secrets, opened)) => (Some(secrets), opened),
-            None => (None, None),
-        };
+        let (cs, opened) = self.commit_secret(device, &step, entry);
+        let secrets = self.next_secrets(&step, &cs);
         if let Some(opened) = opened {
-            device.accept(opened, now, changes);
+            self.pairwise.accept(device, opened, now, changes);
         }
-        if step.commit().body().author == self.me.device {
-            device.confirm_chains(step.commit().hash().as_bytes(), changes);
-            if let Some(commitment) = &step.commit().body().commitment {
-                device.confirm_chains(commitment.as_bytes(), changes);
-            }
+        let staged = self.staged.take().is_some_and(|staged| staged.hash == step.commit().hash());
+        if staged {
+            self.pairwise.install(Upload::Commit, changes);
         }
-        let own = self.staged.take().is_some_and(|staged| staged.hash == step.commit().hash());
+        let origin = match (staged, step.commit().body().author == self.me.device) {
+            (true, _) => Origin::Ours,
+            (false, true) => Origin::NotOurs,
+            (false, false) => Origin::Other,
+        };
         let (added, removed, roles) = summary(step.commit().body().operations.as_slice(), step.outcome());
         self.drop_senders(step.outcome().removed(), changes);
         self.put_leaves(step.outcome(), changes);
         self.public.advance(step);
+        self.pairwise.discard(Upload::Commit, changes);
+        self.pairwise.discard(Upload::Distribution, changes);
         for sender in self.senders.values_mut() {
             sender.step(secrets.as_ref());
+            if sender.key.as_ref().is_some_and(|key| is_too_old(&self.public, key.certificate.body())) {
+                sender.drop_key();
+            }
         }
         self.own.step(secrets.as_ref());
+        self.own.active.take_if(|key| is_too_old(&self.public, key.certificate.body()));
         self.init = secrets.map(|secrets| secrets.init);
         self.put_head(changes);
         self.put_own_keys(changes);
         self.put_own_state(changes);
         self.put_sender_chains(changes);
-        Ok(Event::EpochChanged {
-            epoch: self.epoch(),
-            author,
-            added,
-            removed,
-            roles,
-            own,
-            state: self.state(),
-        })
+        let (epoch, state) = (self.epoch(), self.state());
+        Ok(Event::EpochChanged { epoch, author, added, removed, roles, origin, state })
     }
 
-    /// The secrets of the epoch that `step` begins, with what opening them consumes. `None` if they cannot be had: the
-    /// roster advances all the same, and this device needs a welcome (R43).
-    fn next_secrets(
-        &self,
-        device: &Device,
-        step: &Step,
-        entry: &Entry,
-    ) -> Option<(EpochSecrets, Option<Opened>)> {
-        let (commit, body) = (step.commit(), step.commit().body());
-        let init = self.init.as_ref()?;
-        let staged = self.staged.as_ref().filter(|staged| staged.hash == commit.hash());
-        let (cs, opened): (Option<Secret<32>>, _) = match (&body.commitment, staged) {
-            (None, _) => (None, None),
-            (Some(_), Some(staged)) => (Some(staged.secret.as_ref()?.duplicate()), None),
-            (Some(commitment), None) => {
-                let context =
-                    EnvelopeContext { purpose: Purpose::CommitSecret, group: self.id(), epoch: body.epoch };
-                let delivery = entry.delivery.as_ref().map(|delivery| delivery.0.as_slice());
-                let (cs, opened) = device.open_secret(delivery, &body.author, context, commitment).ok()?;
-                (Some(cs), Some(opened))
-            }
+    /// The commit's secret, and what opening it consumes: that is consumed even where the secret leads nowhere, because
+    /// the author goes on from there.
+    fn commit_secret(&self, device: &Device, step: &Step, entry: &Entry) -> (CommitSecret, Option<Opened>) {
+        let body = step.commit().body();
+        let Some(commitment) = &body.commitment else { return (CommitSecret::None, None) };
+        if let Some(staged) = self.staged.as_ref().filter(|staged| staged.hash == step.commit().hash()) {
+            let secret = staged.secret.as_ref().map(Secret::duplicate);
+            return (secret.map_or(CommitSecret::Lost, CommitSecret::Known), None);
+        }
+        let context = EnvelopeContext { purpose: Purpose::CommitSecret, group: self.id(), epoch: body.epoch };
+        let delivery = entry.delivery.as_ref().map(|delivery| delivery.0.as_slice());
+        match self.pairwise.open_secret(device, delivery, &body.author, context, commitment) {
+            Ok((secret, opened)) => (CommitSecret::Known(secret), Some(opened)),
+            Err(_) => (CommitSecret::Lost, None),
+        }
+    }
+
+    /// The secrets of the epoch that `step` begins. `None` if they cannot be had: the roster advances all the same, and
+    /// this device needs a welcome (R43).
+    fn next_secrets(&self, step: &Step, cs: &CommitSecret) -> Option<EpochSecrets> {
+        let cs = match cs {
+            CommitSecret::None => None,
+            CommitSecret::Known(secret) => Some(secret),
+            CommitSecret::Lost => return None,
         };
-        let secrets = EpochSecrets::derive(init, cs.as_ref(), commit.body_hash());
-        (secrets.confirmation == *commit.confirmation()).then_some((secrets, opened))
+        let secrets = EpochSecrets::derive(self.init.as_ref()?, cs, step.commit().body_hash());
+        (secrets.confirmation == *step.commit().confirmation()).then_some(secrets)
     }
 
     /// This device was removed: nothing secret of the group stays.
@@ -111,6 +114,7 @@ impl Group {
             self.delete_sender(&sender, changes);
         }
         self.senders.clear();
+        self.pairwise.forget_all(changes);
         self.public.advance(step);
         self.removed = true;
         self.init = None;
@@ -124,11 +128,22 @@ impl Group {
     /// Chains and skipped keys of removed devices are erased with the commit.
     fn drop_senders(&mut self, removed: &[(LeafIndex, Leaf)], changes: &mut Changes) {
         for device in removed.iter().map(|(_, leaf)| leaf.device.id()) {
+            self.pairwise.forget(&device, changes);
             if self.senders.remove(&device).is_some() {
                 self.delete_sender(&device, changes);
             }
         }
     }
+}
+
+/// The secret that a commit mixes in.
+enum CommitSecret {
+    /// It has none.
+    None,
+    /// This one.
+    Known(Secret<32>),
+    /// It has one that this device could not be given.
+    Lost,
 }
 
 /// Accounts in, accounts out, and roles changed.

@@ -3,13 +3,16 @@
 use super::distribute::SenderKeyContent;
 use super::epoch::SeedAndChain;
 use super::event::{Event, Sender};
+use super::pending::PendingMessages;
 use super::receive::{CertificateError, ReceiveError};
 use super::sender_key::{PeerKey, PeerSender, commitment, first_link};
 use super::state::Group;
-use crate::device::{Device, Opened};
+use crate::device::Device;
 use crate::envelope::{EnvelopeContext, Purpose};
+use crate::pairwise::{Opened, Upload};
 use crate::ratchet::Chain;
 use crate::record::Changes;
+use crate::secret::Secret;
 use conclave_wire::certificate::{Certificate, CertificateBody, UnverifiedCertificate};
 use conclave_wire::distribution::{Distribution, UnverifiedDistribution};
 use conclave_wire::entry::Entry;
@@ -41,74 +44,90 @@ impl Group {
         let generation = certificate.body().generation;
         if from == self.me.device {
             self.activate(&distribution, changes)?;
-            device.confirm_chains(distribution.body().commitment.as_bytes(), changes);
             return Ok(Event::SenderKey { sender, generation, readable: true });
         }
 
         let since = leaf.since;
         let known = self.senders.get(&from).filter(|known| known.since == since);
-        if known.is_some_and(|known| generation <= known.generation) {
-            return Err(ReceiveError::Certificate(CertificateError::Generation));
+        if let Some(known) = known.filter(|known| generation <= known.generation) {
+            let same = |key: &PeerKey| key.certificate.hash() == certificate.hash();
+            return Err(match &known.key {
+                Some(key) if same(key) => ReceiveError::RepeatedDistribution,
+                _ => ReceiveError::Certificate(CertificateError::Generation),
+            });
         }
         let mut link = known.and_then(|known| known.link);
         if certificate.body().first_link {
             link = Some(first_link(&certificate.hash()));
         }
         // The log has shown the generation, so older ones are refused from here on, whether or not we can read it.
-        let (key, opened) = match self.open_sender_key(device, entry, &distribution, certificate) {
-            Some((key, opened)) => (Some(key), Some(opened)),
-            None => (None, None),
-        };
-        let readable = key.is_some();
-        if let Some(opened) = opened {
-            device.accept(opened, now, changes);
+        let content_key = self.open_content_key(device, entry, &distribution, &from);
+        let mut key = None;
+        if let Some((content_key, opened)) = content_key {
+            key = sender_key(&content_key, &distribution, certificate);
+            self.pairwise.accept(device, opened, now, changes);
         }
-        self.senders.insert(from, PeerSender { since, generation, key, link });
+        let readable = key.is_some();
+        if !readable {
+            // Nobody can say what comes between: no alarm over what we could not have read.
+            link = None;
+        }
+        self.senders
+            .insert(from, PeerSender { since, generation, key, link, pending: PendingMessages::default() });
         self.put_sender_key(&from, changes);
         self.put_sender_chain(&from, changes);
         Ok(Event::SenderKey { sender, generation, readable })
     }
 
-    /// The sender key inside, if its delivery opens and it is the one that was committed to.
-    fn open_sender_key(
+    /// The content key, if its delivery opens, with what that consumes.
+    fn open_content_key(
         &self,
         device: &Device,
         entry: &Entry,
         distribution: &Distribution,
-        certificate: Certificate,
-    ) -> Option<(PeerKey, Opened)> {
-        let from: DeviceId = certificate.body().device;
+        from: &DeviceId,
+    ) -> Option<(Secret<32>, Opened)> {
         let body = distribution.body();
         let context = EnvelopeContext { purpose: Purpose::ContentKey, group: self.id(), epoch: body.epoch };
         let delivery = entry.delivery.as_ref().map(|delivery| delivery.0.as_slice());
-        let (content_key, opened) = device.open_secret(delivery, &from, context, &body.commitment).ok()?;
-        let content = SenderKeyContent::open(&content_key, &certificate.hash(), &body.ciphertext.0)?;
-        if commitment(&content.seed, &content.chain) != certificate.body().commitment || content.index.0 != 0
-        {
-            return None;
-        }
-        let secrets = SeedAndChain { seed: content.seed, chain: Chain::new(content.chain, content.index) };
-        Some((PeerKey::new(certificate, secrets).ok()?, opened))
+        self.pairwise.open_secret(device, delivery, from, context, &body.commitment).ok()
     }
 
     /// Our own distribution is in the log: the staged sender key seals from now on.
     fn activate(&mut self, distribution: &Distribution, changes: &mut Changes) -> Result<(), ReceiveError> {
-        let (key, _) = self
-            .own
-            .staged
-            .take_if(|(_, digest)| digest == distribution.digest())
-            .ok_or(ReceiveError::Cloned)?;
+        let Some((key, digest)) = self.own.staged.take_if(|(_, digest)| digest == distribution.digest())
+        else {
+            let known = self.own.is_past(distribution.digest());
+            return Err(if known { ReceiveError::RepeatedDistribution } else { ReceiveError::NotOurs });
+        };
+        self.own.remember(&digest);
+        self.pairwise.install(Upload::Distribution, changes);
         if key.certificate.body().first_link {
             self.own.confirmed_link = Some(first_link(&key.certificate.hash()));
         }
         // What the generation before sealed and the log has not shown comes too late: receivers refuse it.
-        self.own.unconfirmed.clear();
+        self.own.give_up_unconfirmed();
         self.own.link = self.own.confirmed_link;
         self.own.active = Some(key);
         self.put_own_keys(changes);
         self.put_own_state(changes);
         Ok(())
     }
+}
+
+/// The sender key inside, if it is the one that the certificate commits to.
+fn sender_key(
+    content_key: &Secret<32>,
+    distribution: &Distribution,
+    certificate: Certificate,
+) -> Option<PeerKey> {
+    let ciphertext = &distribution.body().ciphertext.0;
+    let content = SenderKeyContent::open(content_key, &certificate.hash(), ciphertext)?;
+    if commitment(&content.seed, &content.chain) != certificate.body().commitment || content.index.0 != 0 {
+        return None;
+    }
+    let secrets = SeedAndChain { seed: content.seed, chain: Chain::new(content.chain, content.index) };
+    PeerKey::new(certificate, secrets).ok()
 }
 
 /// (R60) What makes a certificate void in the present state of the group.
@@ -130,9 +149,13 @@ pub(super) fn check_certificate(
     if certificate.start_epoch == group.epoch() && certificate.head != group.head() {
         return Err(CertificateError::Head);
     }
-    // Measured against the log and not against a clock, so that everybody decides alike whenever they read.
-    if group.head_time().since(certificate.time) > MAX_CERTIFICATE_AGE + CLOCK_SKEW {
+    if is_too_old(group, certificate) {
         return Err(CertificateError::Age);
     }
     Ok(())
+}
+
+/// Measured against the log and not against a clock, so that everybody decides alike whenever they read.
+pub(super) fn is_too_old(group: &PublicGroup, certificate: &CertificateBody) -> bool {
+    group.head_time().since(certificate.time) > MAX_CERTIFICATE_AGE + CLOCK_SKEW
 }

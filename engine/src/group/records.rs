@@ -4,7 +4,9 @@ use super::sender_key::PeerSender;
 use crate::ratchet::{Chain, ReceivingChain};
 use crate::secret::Secret;
 use conclave_wire::codec::Structure;
-use conclave_wire::ids::{AccountId, CommitHash, DeviceId, Epoch, Generation, Opaque, Seq, Timestamp};
+use conclave_wire::ids::{
+    AccountId, CommitHash, DeviceId, Epoch, Generation, MessageIndex, Opaque, Seq, Timestamp,
+};
 use conclave_wire::limits::MAX_FRAME;
 use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
@@ -103,14 +105,14 @@ pub(super) struct OwnStateRecord {
     #[n(5)]
     pub(super) unconfirmed: Vec<UnconfirmedRecord>,
     #[n(6)]
-    pub(super) confirmed: Vec<ByteArray<16>>,
+    pub(super) past: Vec<ByteArray<8>>,
 }
 record!(OwnStateRecord, "own sender state record");
 
 #[derive(Encode, Decode)]
 pub(super) struct UnconfirmedRecord {
     #[n(0)]
-    pub(super) tag: ByteArray<16>,
+    pub(super) tag: ByteArray<8>,
     #[n(1)]
     pub(super) id: ByteArray<16>,
     #[n(2)]
@@ -137,14 +139,30 @@ pub(super) struct ChainRecord {
     pub(super) seed: Option<Secret<32>>,
     #[n(2)]
     pub(super) chain: Option<ReceivingChain>,
-    /// Closes the array: the optional fields before it are always written out.
     #[n(3)]
-    pub(super) generation: Generation,
+    pub(super) pending: Vec<PendingRecord>,
 }
 record!(ChainRecord, "sender chain record");
 
 /// Encodes as [`ChainRecord`] does.
 pub(super) struct ChainRecordRef<'a>(pub(super) &'a PeerSender);
+
+/// A message that waits for a later one to vouch for it.
+#[derive(Encode, Decode)]
+pub(super) struct PendingRecord {
+    #[n(0)]
+    pub(super) seq: Seq,
+    #[n(1)]
+    pub(super) index: MessageIndex,
+    #[n(2)]
+    pub(super) link: ByteArray<16>,
+    #[n(3)]
+    pub(super) own_link: ByteArray<16>,
+    #[n(4)]
+    pub(super) id: ByteArray<16>,
+    #[n(5)]
+    pub(super) content: Opaque,
+}
 
 impl<C> Encode<C> for ChainRecordRef<'_> {
     fn encode<W: minicbor::encode::Write>(
@@ -157,6 +175,12 @@ impl<C> Encode<C> for ChainRecordRef<'_> {
         e.encode_with(sender.link.map(ByteArray::from), ctx)?;
         e.encode_with(sender.key.as_ref().map(|key| &key.seed), ctx)?;
         e.encode_with(sender.key.as_ref().map(|key| &key.chain), ctx)?;
-        e.encode_with(sender.generation, ctx)?.ok()
+        e.array(sender.pending.iter().count() as u64)?;
+        for pending in sender.pending.iter() {
+            e.array(6)?.encode_with(pending.seq, ctx)?.encode_with(pending.index, ctx)?;
+            e.bytes(&pending.link)?.bytes(&pending.own_link)?.bytes(pending.id.as_bytes())?;
+            e.bytes(&pending.content)?;
+        }
+        e.ok()
     }
 }

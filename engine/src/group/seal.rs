@@ -17,7 +17,7 @@
 
 use super::event::GroupState;
 use super::message_id::MessageId;
-use super::sender_key::{MessageTag, Unconfirmed, first_link};
+use super::sender_key::{Tag, Unconfirmed, first_link};
 use super::state::Group;
 use crate::aead;
 use crate::kdf;
@@ -33,7 +33,6 @@ use conclave_wire::message::{self, Header, Hedge, Link};
 use conclave_wire::signature::{self, Label};
 use rand_core::CryptoRng;
 use thiserror::Error;
-use zeroize::Zeroizing;
 
 pub(super) const LABEL: Label = Label("conclave v1 sign group message");
 static OWN_MESSAGE: Context = Context::new("conclave v1 own message");
@@ -110,10 +109,7 @@ impl Group {
         let mut hedge = Hedge::default();
         rng.fill_bytes(&mut hedge);
         let keys = MessageKeys::derive(&message_key);
-        let mut plaintext = Zeroizing::new(Vec::with_capacity(content.len() * 9 / 8 + 64));
-        plaintext.extend_from_slice(id.as_bytes());
-        plaintext.extend_from_slice(content);
-        padding::pad(&mut plaintext);
+        let plaintext = padding::pad(&[id.as_bytes(), content]);
         let ciphertext = aead::seal(&keys.key, &keys.nonce(&hedge), &[], &plaintext);
         let view = Binding { group: self.public.id(), head: self.public.head(), certificate };
         let digest = view.digest(&header, &link, &hedge, &keys.commitment, &ciphertext);
@@ -203,8 +199,8 @@ pub(super) fn link_of(digest: &[u8; 32]) -> Link {
 }
 
 /// Recognises our own message in the log.
-pub(super) fn tag(message: &[u8]) -> MessageTag {
-    let mut tag = MessageTag::default();
+pub(super) fn tag(message: &[u8]) -> Tag {
+    let mut tag = Tag::default();
     OWN_MESSAGE.fill(&[message], &mut tag);
     tag
 }

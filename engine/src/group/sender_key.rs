@@ -2,8 +2,9 @@
 
 use super::epoch::{EpochSecrets, SeedAndChain};
 use super::message_id::MessageId;
+use super::pending::PendingMessages;
 use crate::kdf;
-use crate::limits::MAX_CONFIRMED;
+use crate::limits::MAX_PAST;
 use crate::ratchet::{Chain, ReceivingChain};
 use crate::secret::Secret;
 use conclave_wire::certificate::{Certificate, CertificateBody, SenderPublicKey};
@@ -46,14 +47,14 @@ impl OwnKey {
 /// A message of ours that was sealed in this epoch and has not been seen in the log.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Unconfirmed {
-    pub(crate) tag: MessageTag,
+    pub(crate) tag: Tag,
     pub(crate) id: MessageId,
     /// What the next message links to if this one is in the log.
     pub(crate) link: Link,
 }
 
-/// Recognises a message of ours, byte for byte, when the log shows it.
-pub(crate) type MessageTag = [u8; 16];
+/// Recognises a message or distribution of ours, byte for byte, when the log shows it.
+pub(crate) type Tag = [u8; 8];
 
 /// Everything about this device as a sender.
 #[derive(Default)]
@@ -68,16 +69,48 @@ pub(crate) struct OwnSender {
     /// What the next message would link to if nothing unconfirmed ever reaches the log.
     pub(crate) confirmed_link: Option<Link>,
     pub(crate) unconfirmed: VecDeque<Unconfirmed>,
-    /// Messages seen in the log lately, so that one posted twice is recognised.
-    pub(crate) confirmed: VecDeque<MessageTag>,
+    /// Messages and distributions of this epoch that are done with: seen in the log, or given up. One that comes (once
+    /// more) is recognised as ours.
+    pub(crate) past: VecDeque<Tag>,
 }
 
 impl OwnSender {
+    /// Stages a sender key in the place of what was staged before.
+    pub(crate) fn replace_staged(&mut self, key: OwnKey, digest: [u8; 32]) {
+        if let Some((_, replaced)) = self.staged.replace((key, digest)) {
+            self.remember(&replaced);
+        }
+    }
+
+    /// Keeps a distribution's digest among what is done with.
+    pub(crate) fn remember(&mut self, digest: &[u8; 32]) {
+        self.push_past(tag_of(digest));
+    }
+
+    /// Whether a distribution is one that is done with.
+    pub(crate) fn is_past(&self, digest: &[u8; 32]) -> bool {
+        self.past.contains(&tag_of(digest))
+    }
+
+    /// Gives up what was sealed and not seen in the log.
+    pub(crate) fn give_up_unconfirmed(&mut self) {
+        while let Some(sent) = self.unconfirmed.pop_front() {
+            self.push_past(sent.tag);
+        }
+    }
+
+    fn push_past(&mut self, tag: Tag) {
+        if self.past.len() >= MAX_PAST {
+            self.past.pop_front();
+        }
+        self.past.push_back(tag);
+    }
+
     /// Enters a new epoch: what was sealed and not accepted in the old one never will be.
     pub(crate) fn step(&mut self, secrets: Option<&EpochSecrets>) {
         self.staged = None;
         self.unconfirmed.clear();
-        self.confirmed.clear();
+        self.past.clear();
         self.link = self.confirmed_link;
         self.active = self.active.take().and_then(|mut key| {
             key.secrets = secrets?.step(&key.secrets.seed);
@@ -86,14 +119,11 @@ impl OwnSender {
     }
 
     /// Notes that the log shows a message of ours; `None` if it is none that we wrote.
-    pub(crate) fn confirm(&mut self, tag: &MessageTag) -> Option<MessageId> {
+    pub(crate) fn confirm(&mut self, tag: &Tag) -> Option<MessageId> {
         let position = self.unconfirmed.iter().position(|sent| sent.tag == *tag)?;
         let sent = self.unconfirmed.remove(position)?;
         self.confirmed_link = Some(sent.link);
-        if self.confirmed.len() >= MAX_CONFIRMED {
-            self.confirmed.pop_front();
-        }
-        self.confirmed.push_back(sent.tag);
+        self.push_past(sent.tag);
         Some(sent.id)
     }
 }
@@ -130,16 +160,36 @@ pub(crate) struct PeerSender {
     pub(crate) key: Option<PeerKey>,
     /// What the next message should link to; `None` until one was seen.
     pub(crate) link: Option<Link>,
+    /// Messages of this epoch that wait for a later one to vouch for them.
+    pub(crate) pending: PendingMessages,
 }
 
 impl PeerSender {
     /// Enters a new epoch.
     pub(crate) fn step(&mut self, secrets: Option<&EpochSecrets>) {
+        self.pending.clear();
         self.key = self.key.take().and_then(|key| {
             let SeedAndChain { seed, chain } = secrets?.step(&key.seed);
             Some(PeerKey { seed, chain: ReceivingChain::new(chain), ..key })
         });
+        if self.key.is_none() {
+            self.drop_key();
+        }
     }
+
+    /// Forgets the key, and with it what would come next: no alarm over what could not have been read.
+    pub(crate) fn drop_key(&mut self) {
+        self.key = None;
+        self.link = None;
+        self.pending.clear();
+    }
+}
+
+fn tag_of(digest: &[u8; 32]) -> Tag {
+    let mut tag = Tag::default();
+    let (first, _) = digest.split_at(tag.len());
+    tag.copy_from_slice(first);
+    tag
 }
 
 /// The commitment in a certificate.

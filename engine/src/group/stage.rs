@@ -8,6 +8,7 @@ use super::welcome::{WELCOME_SENDER_BYTES, Welcome, WelcomeSender};
 use crate::device::Device;
 use crate::envelope::{CommittedSecret, EnvelopeContext, Purpose};
 use crate::limits::MAX_NOTE;
+use crate::pairwise::{Dispatch, Upload};
 use crate::prekeys::{PrekeyBook, Reach};
 use crate::record::Changes;
 use crate::secret::Secret;
@@ -19,6 +20,7 @@ use conclave_wire::limits::MAX_FRAME;
 use conclave_wire::public_group::{CommitError, Outcome};
 use conclave_wire::request::WelcomeFor;
 use rand_core::CryptoRng;
+use std::collections::BTreeSet;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -78,7 +80,7 @@ impl Group {
     /// the commit.
     pub fn commit(
         &mut self,
-        device: &mut Device,
+        device: &Device,
         operations: Vec<Operation>,
         note: &[u8],
         book: &PrekeyBook,
@@ -109,21 +111,25 @@ impl Group {
         };
         let newcomers: Vec<(AccountId, DeviceId)> =
             outcome.added().iter().map(|(_, leaf)| (leaf.account, leaf.device.id())).collect();
-        self.check_size(device, &operations, &recipients, newcomers.len(), now)?;
+        self.check_size(&operations, &recipients, newcomers.len(), now)?;
 
         // From here on nothing fails.
         let mut changes = Changes::default();
-        let context = |purpose| EnvelopeContext { purpose, group: self.id(), epoch };
-        let reach = Reach { book, now };
+        let (group, reach) = (self.id(), Reach { book, now });
+        let dispatch = |purpose| {
+            let context = EnvelopeContext { purpose, group, epoch };
+            Dispatch { from: device, context, upload: Upload::Commit, reach }
+        };
+        self.pairwise.discard(Upload::Commit, &mut changes);
         let deliveries = match &committed {
             Some(secret) => {
-                let context = context(Purpose::CommitSecret);
-                device.deliver(secret, &recipients, context, reach, rng, &mut changes)
+                let dispatch = dispatch(Purpose::CommitSecret);
+                self.pairwise.deliver(secret, &recipients, dispatch, rng, &mut changes)
             }
             None => Vec::new(),
         };
         let unreached = recipients.iter().zip(&deliveries).filter(|(_, delivery)| delivery.is_none());
-        let unwelcome = newcomers.iter().filter(|(_, id)| !device.can_reach(id, reach));
+        let unwelcome = newcomers.iter().filter(|(_, id)| !self.pairwise.can_reach(id, reach));
         let mut unreachable: Vec<DeviceId> =
             unreached.map(|((_, id), _)| *id).chain(unwelcome.map(|(_, id)| *id)).collect();
         unreachable.sort_unstable();
@@ -142,14 +148,12 @@ impl Group {
         let cs = committed.map(|committed| committed.secret);
         let secrets = EpochSecrets::derive(init, cs.as_ref(), &body.hash());
         let commit = Commit::sign(body, secrets.confirmation, device.signing_key());
-        let welcome = Zeroizing::new(codec::encode(&self.welcome(&commit, &outcome, secrets, note)));
         let mut welcomes = Vec::new();
-        for newcomer in &newcomers {
-            let context = context(Purpose::Welcome);
-            let carrier = *commit.hash().as_bytes();
-            let sealed = device.seal_to(*newcomer, &welcome, context, carrier, reach, rng, &mut changes);
-            welcomes
-                .extend(sealed.map(|welcome| WelcomeFor { device: newcomer.1, welcome: Opaque(welcome) }));
+        if !newcomers.is_empty() {
+            let welcome = self.welcome(&commit, &outcome, secrets, note);
+            let welcome = Zeroizing::new(codec::encode(&welcome));
+            let dispatch = dispatch(Purpose::Welcome);
+            welcomes = self.seal_welcomes(&newcomers, &welcome, dispatch, rng, &mut changes);
         }
         self.staged = Some(Staged { hash: commit.hash(), secret: cs });
         self.put_head(&mut changes);
@@ -158,10 +162,24 @@ impl Group {
         Ok(StagedCommit { upload, unreachable, changes })
     }
 
+    fn seal_welcomes(
+        &mut self,
+        newcomers: &[(AccountId, DeviceId)],
+        welcome: &[u8],
+        dispatch: Dispatch<'_>,
+        rng: &mut impl CryptoRng,
+        changes: &mut Changes,
+    ) -> Vec<WelcomeFor> {
+        let seal = |newcomer: &(AccountId, DeviceId)| {
+            let welcome = self.pairwise.seal_to(*newcomer, welcome, dispatch, rng, changes)?;
+            Some(WelcomeFor { device: newcomer.1, welcome: Opaque(welcome) })
+        };
+        newcomers.iter().filter_map(seal).collect()
+    }
+
     /// Refuses before anything is stepped what would not fit a frame.
     fn check_size(
         &self,
-        device: &Device,
         operations: &[Operation],
         recipients: &[(AccountId, DeviceId)],
         newcomers: usize,
@@ -174,7 +192,7 @@ impl Group {
                 _ => 64,
             })
             .sum();
-        let known = recipients.iter().filter(|(_, id)| device.can_continue(id, now)).count();
+        let known = recipients.iter().filter(|(_, id)| self.pairwise.can_continue(id, now)).count();
         let deliveries = known * WRAP_SIZE + (recipients.len() - known) * INITIAL_SIZE;
         let welcome = (self.senders.len() + 1) * WELCOME_SENDER_BYTES + MAX_NOTE + 128;
         let welcomes = newcomers * (welcome + welcome / 8 + INITIAL_SIZE);
@@ -184,10 +202,11 @@ impl Group {
 
     /// The welcome into the epoch that `commit` begins.
     fn welcome(&self, commit: &Commit, outcome: &Outcome, secrets: EpochSecrets, note: &[u8]) -> Welcome {
-        let stays = |id: &&DeviceId| outcome.removed().iter().all(|(_, leaf)| leaf.device.id() != **id);
+        let removed: BTreeSet<DeviceId> =
+            outcome.removed().iter().map(|(_, leaf)| leaf.device.id()).collect();
         let own =
             self.own.active.iter().map(|OwnKey { certificate, secrets, .. }| (certificate, &secrets.seed));
-        let others = self.senders.iter().filter(|(id, _)| stays(id));
+        let others = self.senders.iter().filter(|(id, _)| !removed.contains(id));
         let others =
             others.filter_map(|(_, sender)| sender.key.as_ref()).map(|key| (&key.certificate, &key.seed));
         let senders =

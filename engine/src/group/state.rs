@@ -4,6 +4,7 @@ use super::event::GroupState;
 use super::sender_key::{OwnSender, PeerSender};
 use crate::device::Device;
 use crate::limits::{MAX_MESSAGES_PER_SENDER_KEY, MAX_SENDER_KEY_AGE};
+use crate::pairwise::{Pairwise, Upload};
 use crate::record::Changes;
 use crate::secret::Secret;
 use conclave_wire::ids::{AccountId, CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Seq, Timestamp};
@@ -29,6 +30,8 @@ pub struct Group {
     pub(super) staged: Option<Staged>,
     pub(super) own: OwnSender,
     pub(super) senders: BTreeMap<DeviceId, PeerSender>,
+    /// Chains to and from each other device.
+    pub(super) pairwise: Pairwise,
 }
 
 /// This device, as the group knows it.
@@ -53,6 +56,7 @@ pub(crate) struct Staged {
 impl Group {
     pub(super) fn new(public: PublicGroup, me: Me, init: Option<Secret<32>>, cursor: Seq) -> Self {
         Self {
+            pairwise: Pairwise::new(public.id()),
             public,
             me,
             cursor,
@@ -111,19 +115,20 @@ impl Group {
         })
     }
 
-    /// Other devices of the group to which `device` has no pairwise chain: have their prekeys in the book before
+    /// Other devices of the group to which there is no pairwise chain: have their prekeys in the book before
     /// [`distribute`](Self::distribute) and before a [`commit`](Self::commit) that removes.
-    pub fn unknown_peers(&self, device: &Device, now: Timestamp) -> Vec<DeviceId> {
+    pub fn unknown_peers(&self, now: Timestamp) -> Vec<DeviceId> {
         let others =
             self.roster().devices().map(|(_, leaf)| leaf.device.id()).filter(|id| *id != self.me.device);
-        others.filter(|id| !device.can_continue(id, now)).collect()
+        others.filter(|id| !self.pairwise.can_continue(id, now)).collect()
     }
 
-    /// Forgets our staged commit. Only when the server refused it for another reason than a lost race: should the log
-    /// show it all the same, its secret is gone, and this device needs a welcome.
+    /// Forgets our staged commit, when the server has refused it. Should a dishonest server put it in the log all the
+    /// same, its secret is gone, and this device needs a welcome.
     pub fn abandon_staged_commit(&mut self) -> Changes {
         self.staged = None;
         let mut changes = Changes::default();
+        self.pairwise.discard(Upload::Commit, &mut changes);
         self.put_head(&mut changes);
         changes
     }

@@ -8,16 +8,19 @@
 //! | `own/key`, `own/staged` | certificate and signing key of our sender keys | distributions of ours, commits |
 //! | `own/state` | our chain, links, unconfirmed messages | every message of ours |
 //! | `sender/` device | certificate of another's sender key | its distributions |
-//! | `chain/` device | seed, chain, skipped keys, link | its messages, commits |
+//! | `peer/` device | pairwise chains to and from it | deliveries |
+//! | `chain/` device | seed, chain, skipped keys, link, pending messages | its messages, commits |
 
 use super::epoch::SeedAndChain;
 use super::message_id::MessageId;
+use super::pending::Pending;
 use super::records::{
     ChainRecord, ChainRecordRef, CursorRecord, HeadRecord, OwnKeyRecord, OwnStagedRecord, OwnStateRecord,
     SecretsRecord, SenderRecord, StagedRecord, UnconfirmedRecord,
 };
 use super::sender_key::{OwnKey, OwnSender, PeerKey, PeerSender, Unconfirmed};
 use super::state::{Group, Me, Staged};
+use crate::pairwise::{PEER, Peer};
 use crate::record::{Changes, LoadError, Records, Scope};
 use crate::secret::Secret;
 use conclave_wire::certificate::UnverifiedCertificate;
@@ -56,6 +59,7 @@ impl Group {
             self.put_sender_key(sender, changes);
         }
         self.put_sender_chains(changes);
+        self.pairwise.put_all(changes);
     }
 
     pub(super) fn put_cursor(&self, changes: &mut Changes) {
@@ -129,7 +133,7 @@ impl Group {
             sealed: own.active.as_ref().map_or(0, |key| key.sealed),
             next_generation: own.next_generation,
             unconfirmed: unconfirmed.collect(),
-            confirmed: own.confirmed.iter().map(|tag| ByteArray::from(*tag)).collect(),
+            past: own.past.iter().map(|tag| ByteArray::from(*tag)).collect(),
         };
         changes.put(self.scope(), OWN_STATE.to_vec(), &record);
     }
@@ -179,6 +183,7 @@ struct Parts {
     own_state: Option<OwnStateRecord>,
     senders: BTreeMap<DeviceId, SenderRecord>,
     chains: BTreeMap<DeviceId, ChainRecord>,
+    peers: Vec<(DeviceId, Peer)>,
 }
 
 impl Parts {
@@ -205,6 +210,8 @@ impl Parts {
             self.senders.insert(device(rest)?, codec::decode(bytes)?);
         } else if let Some(rest) = name.strip_prefix(CHAIN) {
             self.chains.insert(device(rest)?, codec::decode(bytes)?);
+        } else if let Some(rest) = name.strip_prefix(PEER) {
+            self.peers.push((device(rest)?, codec::decode(bytes)?));
         } else {
             return Err(LoadError::Unknown);
         }
@@ -221,6 +228,9 @@ impl Parts {
         group.last_distribution = cursor.last_distribution;
         group.removed = head.removed;
         group.staged = head.staged.map(|staged| Staged { hash: staged.hash, secret: staged.secret });
+        for (device, peer) in self.peers {
+            group.pairwise.load(device, peer);
+        }
         let state = self.own_state.ok_or(LoadError::Missing("own sender state"))?;
         group.own = own_sender(state, self.own_key, self.own_staged)?;
         for (device, sender) in self.senders {
@@ -257,7 +267,7 @@ fn own_sender(
         link: link(state.link),
         confirmed_link: link(state.confirmed_link),
         unconfirmed: unconfirmed.collect(),
-        confirmed: state.confirmed.into_iter().map(|tag| *tag).collect(),
+        past: state.past.into_iter().map(|tag| *tag).collect(),
     })
 }
 
@@ -280,7 +290,16 @@ fn peer_sender(sender: SenderRecord, chain: ChainRecord) -> Result<PeerSender, L
         (_, None, None) => None,
         _ => return Err(damaged),
     };
-    Ok(PeerSender { since: sender.since, generation: sender.generation, key, link: link(chain.link) })
+    let pending = chain.pending.into_iter().map(|record| Pending {
+        seq: record.seq,
+        index: record.index,
+        link: *record.link,
+        own_link: *record.own_link,
+        id: MessageId::from_bytes(*record.id),
+        content: record.content.0,
+    });
+    let (since, generation) = (sender.since, sender.generation);
+    Ok(PeerSender { since, generation, key, link: link(chain.link), pending: pending.collect() })
 }
 
 fn put_chain(scope: Scope, device: &DeviceId, sender: &PeerSender, changes: &mut Changes) {

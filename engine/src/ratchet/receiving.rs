@@ -102,6 +102,12 @@ impl ReceivingChain {
         }
     }
 
+    /// Moves on to where this chain was followed without skipping anything.
+    pub(crate) fn follow(&mut self, chain: Chain) {
+        debug_assert!(chain.index() >= self.chain.index());
+        self.chain = chain;
+    }
+
     /// Takes a key that this chain looked up.
     pub(crate) fn apply(&mut self, advance: Advance, now: Timestamp) {
         match advance {

@@ -109,7 +109,7 @@ fn a_log_that_a_second_implementation_can_read() {
                 }
             }
             // Bob's own entries: this device did not write them.
-            Err(crate::ReceiveError::Cloned) => drop(group.skip(entry).unwrap()),
+            Err(crate::ReceiveError::NotOurs) => drop(group.skip(entry).unwrap()),
             Err(error) => panic!("{}: {error}", entry.seq),
         }
     }

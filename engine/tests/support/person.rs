@@ -156,7 +156,7 @@ impl Person {
     ) -> Result<CommitUpload, StageError> {
         let (now, rng) = (self.now, &mut self.rng);
         let group = self.group.as_mut().unwrap();
-        let staged = group.commit(&mut self.device, operations, b"note", book, now, rng)?;
+        let staged = group.commit(&self.device, operations, b"note", book, now, rng)?;
         self.save(staged.changes);
         Ok(staged.upload)
     }
@@ -164,7 +164,7 @@ impl Person {
     pub fn stage_key(&mut self, book: &PrekeyBook) -> DistributionUpload {
         let (now, rng) = (self.now, &mut self.rng);
         let group = self.group.as_mut().unwrap();
-        let distributed = group.distribute(&mut self.device, book, now, rng).unwrap();
+        let distributed = group.distribute(&self.device, book, now, rng).unwrap();
         self.save(distributed.changes);
         distributed.upload
     }
@@ -238,6 +238,7 @@ impl Person {
         let group = self.group.as_mut().unwrap();
         let received = group.receive(&mut self.device, entry, self.now)?;
         self.save(received.changes);
+        self.read.extend(received.recovered.into_iter().map(|recovered| recovered.message));
         match &received.event {
             Event::Message(message) => self.read.push(message.clone()),
             Event::Sent { id } => self.sent.push(*id),

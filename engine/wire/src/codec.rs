@@ -11,7 +11,9 @@
 //! consumed, then that encoding the value again gives the same bytes (R3): there is one encoding of each value, so a
 //! hash over the bytes is a hash over the value. (RFC 8949 section 4.2 describes the deterministic form.)
 
+use minicbor::encode::Write;
 use minicbor::{Decode, Encode};
+use std::convert::Infallible;
 use thiserror::Error;
 
 /// The version that this crate speaks, first byte of every structure (R2).
@@ -79,11 +81,48 @@ pub enum DecodeError {
 
 /// Encodes `value` canonically, version byte first.
 pub fn encode<T: Structure>(value: &T) -> Vec<u8> {
-    let mut out = vec![VERSION];
-    // Writing to a `Vec` cannot fail, and no `Encode` of this workspace refuses a value.
+    encode_as(value)
+}
+
+/// As [`encode`], for a value that stands in for a structure and encodes just as it does.
+///
+/// The result is allocated once, at its final size: a value may hold secrets, and growing would leave copies behind.
+pub fn encode_as(value: &impl Encode<()>) -> Vec<u8> {
+    let mut length = Length(1);
+    // Neither writer can fail, and no `Encode` of this workspace refuses a value.
+    let counted = minicbor::encode(value, &mut length);
+    let mut out = Vec::with_capacity(length.0);
+    out.push(VERSION);
     let written = minicbor::encode(value, &mut out);
-    debug_assert!(written.is_ok());
+    debug_assert!(counted.is_ok() && written.is_ok() && out.len() == length.0);
     out
+}
+
+/// Counts what is written.
+struct Length(usize);
+
+impl Write for Length {
+    type Error = Infallible;
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.0 += bytes.len();
+        Ok(())
+    }
+}
+
+/// Compares what is written with what was read, without keeping it.
+struct Expected<'a>(&'a [u8]);
+
+/// What was written is not what was read.
+struct Differs;
+
+impl Write for Expected<'_> {
+    type Error = Differs;
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Differs> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(Differs)?;
+        Ok(())
+    }
 }
 
 /// Decodes exactly one `T` from all of `bytes`.
@@ -102,7 +141,8 @@ pub fn decode<T: Structure>(bytes: &[u8]) -> Result<T, DecodeError> {
     if left > 0 {
         return Err(DecodeError::Trailing { structure, bytes: left });
     }
-    if encode(&value) != bytes {
+    let mut expected = Expected(item);
+    if minicbor::encode(&value, &mut expected).is_err() || !expected.0.is_empty() {
         return Err(DecodeError::NotCanonical { structure });
     }
     Ok(value)

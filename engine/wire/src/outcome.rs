@@ -81,7 +81,7 @@ struct Draft<'a> {
     roster: &'a Roster,
     epoch: Epoch,
     changes: BTreeMap<LeafIndex, Option<Leaf>>,
-    free: FreeLeaves,
+    free: FreeLeaves<'a>,
     touched: BTreeSet<AccountId>,
     new_devices: BTreeSet<DeviceKey>,
     added: BTreeSet<LeafIndex>,

@@ -21,7 +21,8 @@ use crate::ids::{
 use crate::limits::MAX_LEAVES;
 use crate::merkle::{MerkleTree, Patch};
 use minicbor::{Decode, Encode};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, btree_set};
+use std::iter::Peekable;
 
 /// What an account may do in a group; see [`crate::authority`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -124,21 +125,27 @@ impl RosterStep {
 }
 
 /// Leaves that new devices take: blanks, lowest first, then new ones at the end (R21).
-pub(crate) struct FreeLeaves {
-    blanks: BTreeSet<LeafIndex>,
+pub(crate) struct FreeLeaves<'a> {
+    blanks: Peekable<btree_set::Iter<'a, LeafIndex>>,
+    /// Blanked by the commit that takes them.
+    released: BTreeSet<LeafIndex>,
     end: u32,
 }
 
-impl FreeLeaves {
+impl FreeLeaves<'_> {
     /// Gives back a leaf that an operation blanked.
     pub(crate) fn release(&mut self, index: LeafIndex) {
-        self.blanks.insert(index);
+        self.released.insert(index);
     }
 
     /// The next one, or `None` when the roster is full.
     pub(crate) fn take(&mut self) -> Option<LeafIndex> {
-        if let Some(blank) = self.blanks.pop_first() {
-            return Some(blank);
+        let released = self.released.first();
+        if let Some(blank) = self.blanks.next_if(|blank| released.is_none_or(|released| *blank < released)) {
+            return Some(*blank);
+        }
+        if let Some(released) = self.released.pop_first() {
+            return Some(released);
         }
         let index = self.end;
         self.end = index.checked_add(1)?;
@@ -218,9 +225,9 @@ impl Roster {
     }
 
     /// The leaves that new devices may take, before any change.
-    pub(crate) fn free_leaves(&self) -> FreeLeaves {
+    pub(crate) fn free_leaves(&self) -> FreeLeaves<'_> {
         let end = u32::try_from(self.leaves.len()).unwrap_or(u32::MAX);
-        FreeLeaves { blanks: self.blanks.clone(), end }
+        FreeLeaves { blanks: self.blanks.iter().peekable(), released: BTreeSet::new(), end }
     }
 
     /// Computes what changes when these leaves take these values.

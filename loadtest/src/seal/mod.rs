@@ -48,7 +48,7 @@ pub(crate) fn run(args: &SealArgs) -> Result<Verdict, Failure> {
     saver.save(&results, false)?;
     for devices in plan.devices {
         let devices = usize::try_from(devices).unwrap_or(usize::MAX);
-        let senders = plan.senders.min(devices - 3);
+        let senders = plan.senders.min(devices / 2 - 1);
         let say = |what: &str| progress.say(format!("{devices} devices: {what}"));
         let rows = commits::measure(devices, senders, plan.repetitions, &say, &mut rng)?;
         results.groups.extend(rows);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// still small enough for a first contact in one frame.
 pub(super) const MAX_SENDERS: usize = 300;
 
-/// Newcomers whose join is timed.
+/// Newcomers of the last commit, whose join is timed.
 const TIMED_JOINS: usize = 5;
 
 /// What a newcomer costs in an upload that adds it, and for each sender key that the engine reckons with.
@@ -136,12 +136,16 @@ pub(super) fn settle(
     let per_newcomer = NEWCOMER_BYTES + NEWCOMER_BYTES_PER_SENDER * (senders + 1);
     let at_once = (MAX_FRAME / per_newcomer).clamp(1, 250);
     let mut late = late;
+    let last = late.split_off(late.len().saturating_sub(TIMED_JOINS));
     while !late.is_empty() {
         say(&format!("{} more to add", late.len()));
         let rest = late.split_off(late.len().min(at_once));
-        let timed = if rest.is_empty() { TIMED_JOINS } else { 0 };
-        drop(building.add(&mut founder, &mut [&mut bob], late, &book, timed, rng)?);
+        drop(building.add(&mut founder, &mut [&mut bob], late, &book, 0, rng)?);
         late = rest;
+    }
+    building.joins.clear();
+    if !last.is_empty() {
+        drop(building.add(&mut founder, &mut [&mut bob], last, &book, TIMED_JOINS, rng)?);
     }
     let Building { commits, seq, joins } = building;
     Ok(Village { founder, bob, leaver, book, seq, joins, commits: commits.len() })

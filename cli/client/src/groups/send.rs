@@ -139,8 +139,7 @@ impl Client {
 
     /// Devices of the group whose prekeys are needed.
     pub(super) fn unknown_peers(&mut self, id: GroupId) -> Result<Vec<DeviceId>, ClientError> {
-        let (group, device) = self.local.group_and_device(id)?;
-        Ok(group.unknown_peers(device, now()))
+        Ok(self.local.group(id)?.unknown_peers(now()))
     }
 
     fn seal_error(&self, id: GroupId, error: &SealError) -> ClientError {

@@ -1,13 +1,13 @@
-//! This device: its identity, its prekeys, and its pairwise chains with every other device.
+//! This device: its identity and its prekeys.
 
+use crate::envelope::{InitialEnvelope, InitialOpening, OpenError};
 use crate::identity::{Identity, IdentityRecord};
 use crate::limits::{PREKEYS_LIFETIME, PREKEYS_OVERLAP};
-use crate::pairwise::Peer;
 use crate::prekeys::{PrekeysRecord, PrivatePrekeys};
 use crate::record::{Changes, LoadError, Records, Scope};
 use conclave_wire::codec::{self, Structure};
 use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, PrekeysHash, Timestamp};
-use conclave_wire::limits::MAX_MANIFEST_AGE;
+use conclave_wire::limits::{CLOCK_SKEW, MAX_MANIFEST_AGE};
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::manifest::{Manifest, ManifestError};
 use conclave_wire::prekeys::Prekeys;
@@ -19,7 +19,6 @@ use thiserror::Error;
 
 const IDENTITY: &[u8] = b"identity";
 const PREKEYS: &[u8] = b"prekeys/";
-const PEER: &[u8] = b"peer/";
 const SEEN: &[u8] = b"seen/";
 
 /// Why a device cannot be made or its manifest be signed again.
@@ -33,13 +32,12 @@ pub enum DeviceError {
 
 /// This device. One per profile; every group borrows it for what goes to one other device.
 pub struct Device {
-    pub(super) identity: Identity,
+    identity: Identity,
     /// Newest last. The last one is what others are given.
-    pub(super) prekeys: Vec<PrivatePrekeys>,
-    pub(super) peers: BTreeMap<DeviceId, Peer>,
+    prekeys: Vec<PrivatePrekeys>,
     /// Transcripts of initial envelopes that were opened, kept until the private halves that opened them are gone: a
     /// recipient contributes nothing fresh, so a replay would open again (R54).
-    pub(super) seen: BTreeMap<[u8; 32], PrekeysHash>,
+    seen: BTreeMap<[u8; 32], PrekeysHash>,
 }
 
 impl Device {
@@ -50,14 +48,14 @@ impl Device {
         let mut changes = Changes::default();
         changes.put(Scope::Device, IDENTITY.to_vec(), &identity.record());
         put_prekeys(&mut changes, &prekeys);
-        let device = Self { identity, prekeys: vec![prekeys], peers: BTreeMap::new(), seen: BTreeMap::new() };
+        let device = Self { identity, prekeys: vec![prekeys], seen: BTreeMap::new() };
         Ok((device, changes))
     }
 
     /// Loads the device from all records of [`Scope::Device`].
     pub fn load(records: Records) -> Result<Self, LoadError> {
         let (mut identity, mut prekeys) = (None, Vec::new());
-        let (mut peers, mut seen) = (BTreeMap::new(), BTreeMap::new());
+        let mut seen = BTreeMap::new();
         for (name, value) in records {
             let bytes = value.as_bytes();
             if name == IDENTITY {
@@ -65,9 +63,6 @@ impl Device {
             } else if name.starts_with(PREKEYS) {
                 let record: PrekeysRecord = codec::decode(bytes)?;
                 prekeys.push(PrivatePrekeys::from_record(record).map_err(|_| LoadError::Damaged("prekeys"))?);
-            } else if let Some(device) = name.strip_prefix(PEER) {
-                let device = device.try_into().map_err(|_| LoadError::Damaged("pairwise chains"))?;
-                peers.insert(DeviceId::from_bytes(device), codec::decode(bytes)?);
             } else if let Some(transcript) = name.strip_prefix(SEEN) {
                 let transcript = transcript.try_into().map_err(|_| LoadError::Damaged("envelope list"))?;
                 seen.insert(transcript, codec::decode::<SeenRecord>(bytes)?.0);
@@ -75,12 +70,13 @@ impl Device {
                 return Err(LoadError::Unknown);
             }
         }
-        prekeys.sort_by_key(|prekeys| prekeys.public().body().time);
+        // The one that was not replaced comes last, whatever clocks said.
+        prekeys.sort_by_key(|prekeys| (prekeys.superseded.is_none(), prekeys.public().body().time));
         let identity = identity.ok_or(LoadError::Missing("identity"))?;
         if prekeys.is_empty() {
             return Err(LoadError::Missing("prekeys"));
         }
-        Ok(Self { identity, prekeys, peers, seen })
+        Ok(Self { identity, prekeys, seen })
     }
 
     /// The account that this device belongs to.
@@ -103,9 +99,10 @@ impl Device {
         self.identity.manifest()
     }
 
-    /// Whether the manifest is half as old as it may become.
+    /// Whether the manifest is half as old as it may become, or from a future that others refuse.
     pub fn manifest_due(&self, now: Timestamp) -> bool {
-        now.since(self.manifest().body().time) > MAX_MANIFEST_AGE / 2
+        let time = self.manifest().body().time;
+        time > now.plus(CLOCK_SKEW) || now.since(time) > MAX_MANIFEST_AGE / 2
     }
 
     /// Signs the manifest again; publish it afterwards.
@@ -121,9 +118,12 @@ impl Device {
         self.prekeys.last().map(PrivatePrekeys::public)
     }
 
-    /// Whether the newest prekeys should be replaced.
+    /// Whether the newest prekeys should be replaced: a day old, or from a future that others refuse.
     pub fn prekeys_due(&self, now: Timestamp) -> bool {
-        self.prekeys().is_none_or(|prekeys| now.since(prekeys.body().time) >= PREKEYS_LIFETIME)
+        self.prekeys().is_none_or(|prekeys| {
+            let time = prekeys.body().time;
+            time > now.plus(CLOCK_SKEW) || now.since(time) >= PREKEYS_LIFETIME
+        })
     }
 
     /// Makes new prekeys; publish them afterwards, and say so with [`prekeys_published`](Self::prekeys_published).
@@ -154,7 +154,8 @@ impl Device {
         let expired = |prekeys: &PrivatePrekeys| {
             prekeys.superseded.is_some_and(|since| now.since(since) >= PREKEYS_OVERLAP)
         };
-        for gone in self.prekeys.extract_if(.., |prekeys| expired(prekeys)) {
+        let older = self.prekeys.len().saturating_sub(1);
+        for gone in self.prekeys.extract_if(..older, |prekeys| expired(prekeys)) {
             let hash = gone.public().hash();
             changes.delete(Scope::Device, name(PREKEYS, hash.as_bytes()));
             for (transcript, _) in self.seen.extract_if(.., |_, prekeys| *prekeys == hash) {
@@ -173,11 +174,18 @@ impl Device {
         self.identity.device_key()
     }
 
-    /// Writes the chains to and from a device.
-    pub(super) fn put_peer(&self, device: &DeviceId, changes: &mut Changes) {
-        if let Some(peer) = self.peers.get(device) {
-            changes.put(Scope::Device, name(PEER, device.as_bytes()), peer);
-        }
+    /// Opens an initial envelope; changes nothing.
+    pub(crate) fn open_initial(&self, envelope: &InitialEnvelope) -> Result<InitialOpening, OpenError> {
+        let named = |prekeys: &&PrivatePrekeys| prekeys.public().hash() == envelope.prekeys;
+        let prekeys = self.prekeys.iter().find(named).ok_or(OpenError::Prekeys)?;
+        let opening = envelope.open((self.account(), self.id()), prekeys)?;
+        if self.seen.contains_key(&opening.transcript) { Err(OpenError::Replayed) } else { Ok(opening) }
+    }
+
+    /// Notes that an initial envelope was opened.
+    pub(crate) fn remember(&mut self, transcript: [u8; 32], prekeys: PrekeysHash, changes: &mut Changes) {
+        self.seen.insert(transcript, prekeys);
+        changes.put(Scope::Device, name(SEEN, &transcript), &SeenRecord(prekeys));
     }
 }
 
@@ -188,11 +196,6 @@ struct SeenRecord(#[n(0)] PrekeysHash);
 impl Structure for SeenRecord {
     const NAME: &'static str = "opened envelope record";
     const MAX_BYTES: usize = 64;
-}
-
-/// Notes that an initial envelope was opened.
-pub(super) fn put_seen(changes: &mut Changes, transcript: &[u8; 32], prekeys: PrekeysHash) {
-    changes.put(Scope::Device, name(SEEN, transcript), &SeenRecord(prekeys));
 }
 
 fn put_prekeys(changes: &mut Changes, prekeys: &PrivatePrekeys) {

@@ -1,9 +1,10 @@
 //! From other devices to this one: opening what was delivered, and consuming it once everything has been checked.
 
-use super::state::{Device, put_seen};
+use super::Pairwise;
+use super::peer::{ChainId, OpenedChain};
+use crate::device::Device;
 use crate::envelope::{Delivery, EnvelopeContext, InitialOpening, OpenError, Opening, wrap_pad};
 use crate::kdf;
-use crate::pairwise::{ChainId, OpenedChain};
 use crate::ratchet::Advance;
 use crate::record::Changes;
 use crate::secret::Secret;
@@ -15,10 +16,11 @@ pub(crate) enum Opened {
     Initial { sender: DeviceId, chain: OpenedChain, transcript: [u8; 32], prekeys: PrekeysHash },
 }
 
-impl Device {
+impl Pairwise {
     /// Opens a delivered secret and checks it against its commitment; changes nothing.
     pub(crate) fn open_secret(
         &self,
+        at: &Device,
         delivery: Option<&[u8]>,
         sender: &DeviceId,
         context: EnvelopeContext,
@@ -27,12 +29,11 @@ impl Device {
         let (secret, opened) = match Delivery::decode(delivery.ok_or(OpenError::Missing)?)? {
             Delivery::Wrap(wrap) => {
                 let advance = self.peek(sender, &wrap.chain, wrap.index)?;
-                let me = self.id();
-                let secret = wrap_pad(advance.key(), &context, sender, &me, commitment, &wrap.masked);
+                let secret = wrap_pad(advance.key(), &context, sender, &at.id(), commitment, &wrap.masked);
                 (secret, Opened::Step { sender: *sender, chain: wrap.chain, advance })
             }
             other => {
-                let (payload, opened) = self.open(other, sender, context)?;
+                let (payload, opened) = self.open(at, other, sender, context)?;
                 let bytes = payload.as_slice().try_into().map_err(|_| OpenError::Commitment)?;
                 (Secret::from_bytes(bytes), opened)
             }
@@ -47,15 +48,17 @@ impl Device {
     /// Opens an envelope of any payload; changes nothing.
     pub(crate) fn open_payload(
         &self,
+        at: &Device,
         delivery: Option<&[u8]>,
         sender: &DeviceId,
         context: EnvelopeContext,
     ) -> Result<(Opening, Opened), OpenError> {
-        self.open(Delivery::decode(delivery.ok_or(OpenError::Missing)?)?, sender, context)
+        self.open(at, Delivery::decode(delivery.ok_or(OpenError::Missing)?)?, sender, context)
     }
 
     fn open(
         &self,
+        at: &Device,
         delivery: Delivery,
         sender: &DeviceId,
         context: EnvelopeContext,
@@ -65,23 +68,15 @@ impl Device {
             Delivery::Continued(envelope) => {
                 let advance = self.peek(sender, &envelope.chain, envelope.index)?;
                 let payload = envelope
-                    .open(advance.key(), &context, sender, &self.id())
+                    .open(advance.key(), &context, sender, &at.id())
                     .map_err(|_| OpenError::NotAuthentic)?;
                 Ok((payload, Opened::Step { sender: *sender, chain: envelope.chain, advance }))
             }
             Delivery::Initial(envelope) => {
-                let prekeys = self
-                    .prekeys
-                    .iter()
-                    .find(|prekeys| prekeys.public().hash() == envelope.prekeys)
-                    .ok_or(OpenError::Prekeys)?;
                 let InitialOpening { sender: by, context: found, payload, chain, transcript, prekeys } =
-                    envelope.open((self.account(), self.id()), prekeys)?;
+                    at.open_initial(&envelope)?;
                 if by != *sender || found != context {
                     return Err(OpenError::Context);
-                }
-                if self.seen.contains_key(&transcript) {
-                    return Err(OpenError::Replayed);
                 }
                 Ok((payload, Opened::Initial { sender: by, chain, transcript, prekeys }))
             }
@@ -93,19 +88,18 @@ impl Device {
     }
 
     /// Consumes what a delivery was opened with.
-    pub(crate) fn accept(&mut self, opened: Opened, now: Timestamp, changes: &mut Changes) {
+    pub(crate) fn accept(&mut self, at: &mut Device, opened: Opened, now: Timestamp, changes: &mut Changes) {
         match opened {
             Opened::Step { sender, chain, advance } => {
                 if let Some(peer) = self.peers.get_mut(&sender) {
                     peer.apply(&chain, advance, now);
                 }
-                self.put_peer(&sender, changes);
+                self.put(&sender, changes);
             }
             Opened::Initial { sender, chain, transcript, prekeys } => {
                 self.peers.entry(sender).or_default().open_incoming(chain);
-                self.put_peer(&sender, changes);
-                self.seen.insert(transcript, prekeys);
-                put_seen(changes, &transcript, prekeys);
+                self.put(&sender, changes);
+                at.remember(transcript, prekeys, changes);
             }
         }
     }

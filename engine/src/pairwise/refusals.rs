@@ -1,6 +1,7 @@
 //! Deliveries that must not open, each with its reason, and that leave the device as it was.
 
-use super::{Device, Opened};
+use super::{Dispatch, Opened, Pairwise, Upload};
+use crate::device::Device;
 use crate::envelope::{CommittedSecret, EnvelopeContext, OpenError, Purpose};
 use crate::prekeys::{PrekeyBook, Reach};
 use crate::record::Changes;
@@ -15,6 +16,9 @@ const CONTEXT: EnvelopeContext =
 struct Pair {
     alice: Device,
     bob: Device,
+    /// Alice's chains, and Bob's.
+    from: Pairwise,
+    to: Pairwise,
     book: PrekeyBook,
     rng: SeedRng,
 }
@@ -26,7 +30,8 @@ impl Pair {
         let (bob, _changes) = Device::create(START, &mut rng).unwrap();
         let mut book = PrekeyBook::default();
         book.insert(&bob.prekeys().unwrap().encode()).unwrap();
-        Self { alice, bob, book, rng }
+        let (from, to) = (Pairwise::new(CONTEXT.group), Pairwise::new(CONTEXT.group));
+        Self { alice, bob, from, to, book, rng }
     }
 
     /// A secret from Alice to Bob: a first contact, or a wrap once she has been told that the first arrived.
@@ -35,16 +40,17 @@ impl Pair {
         let reach = Reach { book: &self.book, now: START };
         let to = [(self.bob.account(), self.bob.id())];
         let mut changes = Changes::default();
-        let sent = self.alice.deliver(&secret, &to, CONTEXT, reach, &mut self.rng, &mut changes).remove(0);
+        let dispatch = Dispatch { from: &self.alice, context: CONTEXT, upload: Upload::Commit, reach };
+        let sent = self.from.deliver(&secret, &to, dispatch, &mut self.rng, &mut changes).remove(0);
         (secret, sent.unwrap())
     }
 
-    fn confirm(&mut self, secret: &CommittedSecret) {
-        self.alice.confirm_chains(secret.commitment.as_bytes(), &mut Changes::default());
+    fn confirm(&mut self) {
+        self.from.install(Upload::Commit, &mut Changes::default());
     }
 
     fn open(&self, delivery: &[u8], commitment: &Commitment) -> Result<Opened, OpenError> {
-        let opened = self.bob.open_secret(Some(delivery), &self.alice.id(), CONTEXT, commitment);
+        let opened = self.to.open_secret(&self.bob, Some(delivery), &self.alice.id(), CONTEXT, commitment);
         opened.map(|(_, opened)| opened)
     }
 
@@ -54,7 +60,7 @@ impl Pair {
 
     fn accept(&mut self, delivery: &[u8], secret: &CommittedSecret) {
         let opened = self.open(delivery, &secret.commitment).unwrap();
-        self.bob.accept(opened, START, &mut Changes::default());
+        self.to.accept(&mut self.bob, opened, START, &mut Changes::default());
     }
 }
 
@@ -89,15 +95,15 @@ fn an_initial_envelope_serves_one_purpose_group_epoch_and_sender() {
         EnvelopeContext { epoch: Epoch(4), ..CONTEXT },
     ];
     for context in contexts {
-        let opened = pair.bob.open_payload(Some(&first), &pair.alice.id(), context);
+        let opened = pair.to.open_payload(&pair.bob, Some(&first), &pair.alice.id(), context);
         assert_eq!(opened.map(drop), Err(OpenError::Context), "{context:?}");
     }
-    let opened = pair.bob.open_payload(Some(&first), &pair.bob.id(), CONTEXT);
+    let opened = pair.to.open_payload(&pair.bob, Some(&first), &pair.bob.id(), CONTEXT);
     assert_eq!(opened.map(drop), Err(OpenError::Context), "another sender");
     let (other, _) = pair.deliver();
     assert_eq!(pair.refusal(&first, &other), OpenError::Commitment);
     // Another device does not have the prekeys.
-    let opened = pair.alice.open_payload(Some(&first), &pair.alice.id(), CONTEXT);
+    let opened = pair.from.open_payload(&pair.alice, Some(&first), &pair.alice.id(), CONTEXT);
     assert_eq!(opened.map(drop), Err(OpenError::Prekeys));
     pair.accept(&first, &secret);
 }
@@ -132,7 +138,7 @@ fn wraps() {
     let mut pair = Pair::new();
     let (secret, first) = pair.deliver();
     pair.accept(&first, &secret);
-    pair.confirm(&secret);
+    pair.confirm();
     let (secret, wrap) = pair.deliver();
     assert_eq!(wrap.len(), 40);
     for (area, expected) in [
@@ -144,10 +150,12 @@ fn wraps() {
         assert_eq!(pair.refusal(&flip(&wrap, area), &secret), expected, "byte {area}");
     }
     let of_another_commit = EnvelopeContext { epoch: Epoch(4), ..CONTEXT };
-    let opened =
-        pair.bob.open_secret(Some(&wrap), &pair.alice.id(), of_another_commit, &secret.commitment).map(drop);
+    let opened = pair
+        .to
+        .open_secret(&pair.bob, Some(&wrap), &pair.alice.id(), of_another_commit, &secret.commitment)
+        .map(drop);
     assert_eq!(opened, Err(OpenError::Commitment));
-    let opened = pair.bob.open_payload(Some(&wrap), &pair.alice.id(), CONTEXT).map(drop);
+    let opened = pair.to.open_payload(&pair.bob, Some(&wrap), &pair.alice.id(), CONTEXT).map(drop);
     assert_eq!(opened, Err(OpenError::NotAuthentic), "a wrap is no welcome");
     pair.accept(&wrap, &secret);
     assert_eq!(pair.refusal(&wrap, &secret), OpenError::Chain, "its step is gone");
@@ -157,7 +165,7 @@ fn wraps() {
 fn no_delivery_and_no_form_of_one() {
     let pair = Pair::new();
     let commitment = Commitment::from_bytes([0; 32]);
-    let opened = pair.bob.open_secret(None, &pair.alice.id(), CONTEXT, &commitment);
+    let opened = pair.to.open_secret(&pair.bob, None, &pair.alice.id(), CONTEXT, &commitment);
     assert_eq!(opened.map(drop), Err(OpenError::Missing));
     assert_eq!(pair.open(&[], &commitment).map(drop), Err(OpenError::Missing));
     let unknown = pair.open(&[9, 0], &commitment).map(drop).unwrap_err();
@@ -170,7 +178,7 @@ fn no_delivery_and_no_form_of_one() {
 #[test]
 fn prekeys_have_an_age() {
     let pair = Pair::new();
-    let reachable = |now: Timestamp| pair.alice.can_reach(&pair.bob.id(), Reach { book: &pair.book, now });
+    let reachable = |now: Timestamp| pair.from.can_reach(&pair.bob.id(), Reach { book: &pair.book, now });
     let days = Duration::from_secs(90 * 24 * 3600);
     let skew = Duration::from_secs(600);
     assert!(reachable(START) && reachable(START.plus(days)));

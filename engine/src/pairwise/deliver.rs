@@ -1,17 +1,27 @@
 //! From this device to others: deliveries on pairwise chains, and first contacts.
 
-use super::state::Device;
+use super::Pairwise;
+use super::peer::Upload;
+use crate::device::Device;
 use crate::envelope::{
     CommittedSecret, ContinuedOpening, Delivery, EnvelopeContext, Recipient, Sender, Wrap, seal_initial,
     wrap_pad,
 };
-use crate::pairwise::Carrier;
 use crate::prekeys::{Reach, UsablePrekeys};
 use crate::record::Changes;
 use conclave_wire::ids::{AccountId, DeviceId, Timestamp};
 use rand_core::CryptoRng;
 
-impl Device {
+/// What is handed over, from whom, and on which entry of the log it will hang.
+#[derive(Clone, Copy)]
+pub(crate) struct Dispatch<'a> {
+    pub(crate) from: &'a Device,
+    pub(crate) context: EnvelopeContext,
+    pub(crate) upload: Upload,
+    pub(crate) reach: Reach<'a>,
+}
+
+impl Pairwise {
     /// Whether something can be sent to `device` without its prekeys.
     pub(crate) fn can_continue(&self, device: &DeviceId, now: Timestamp) -> bool {
         self.peers.get(device).is_some_and(|peer| peer.can_continue(now))
@@ -31,13 +41,13 @@ impl Device {
         &mut self,
         secret: &CommittedSecret,
         recipients: &[(AccountId, DeviceId)],
-        context: EnvelopeContext,
-        reach: Reach<'_>,
+        dispatch: Dispatch<'_>,
         rng: &mut impl CryptoRng,
         changes: &mut Changes,
     ) -> Vec<Option<Vec<u8>>> {
         let CommittedSecret { secret, commitment } = secret;
-        let me = self.id();
+        let Dispatch { from, context, reach, .. } = dispatch;
+        let me = from.id();
         let mut first_contacts = Vec::new();
         let mut deliveries = Vec::with_capacity(recipients.len());
         for (position, (account, device)) in recipients.iter().enumerate() {
@@ -47,14 +57,12 @@ impl Device {
                 Delivery::encode_wrap(&Wrap { chain, index, masked: *masked.as_bytes() })
             }));
             match deliveries.last() {
-                Some(Some(_)) => self.put_peer(device, changes),
+                Some(Some(_)) => self.put(device, changes),
                 _ => first_contacts
                     .extend(reach.prekeys(device).map(|keys| (position, *account, *device, keys))),
             }
         }
-        let carrier = *commitment.as_bytes();
-        let envelopes =
-            self.seal(&first_contacts, secret.as_bytes(), context, carrier, reach.now, rng, changes);
+        let envelopes = self.seal(&first_contacts, secret.as_bytes(), dispatch, rng, changes);
         for ((position, ..), envelope) in first_contacts.iter().zip(envelopes) {
             if let Some(delivery) = deliveries.get_mut(*position) {
                 *delivery = Some(envelope);
@@ -63,57 +71,42 @@ impl Device {
         deliveries
     }
 
-    /// Seals `payload` to one device, on its chain if there is one; it will hang on the entry that shows `carrier`.
-    /// `None` if the device cannot be reached.
-    #[expect(clippy::too_many_arguments, reason = "what an envelope is made of")]
+    /// Seals `payload` to one device, on its chain if there is one. `None` if it cannot be reached.
     pub(crate) fn seal_to(
         &mut self,
         (account, device): (AccountId, DeviceId),
         payload: &[u8],
-        context: EnvelopeContext,
-        carrier: Carrier,
-        reach: Reach<'_>,
+        dispatch: Dispatch<'_>,
         rng: &mut impl CryptoRng,
         changes: &mut Changes,
     ) -> Option<Vec<u8>> {
-        let me = self.id();
+        let Dispatch { from, context, reach, .. } = dispatch;
+        let me = from.id();
         if let Some((chain, index, step)) = self.peers.get_mut(&device).and_then(|peer| peer.step(reach.now))
         {
-            self.put_peer(&device, changes);
+            self.put(&device, changes);
             let ends = (&me, &device);
             return Some(ContinuedOpening::seal(chain, index, &step, &context, ends, payload, rng));
         }
         let prekeys = reach.prekeys(&device)?;
-        self.seal(&[(0, account, device, prekeys)], payload, context, carrier, reach.now, rng, changes).pop()
+        self.seal(&[(0, account, device, prekeys)], payload, dispatch, rng, changes).pop()
     }
 
-    /// Notes that the log shows an entry of ours: the chains that its initial envelopes open can be continued.
-    pub(crate) fn confirm_chains(&mut self, carrier: &Carrier, changes: &mut Changes) {
-        let confirmed =
-            self.peers.iter_mut().filter_map(|(id, peer)| peer.confirm_outgoing(carrier).then_some(*id));
-        let confirmed: Vec<DeviceId> = confirmed.collect();
-        for device in &confirmed {
-            self.put_peer(device, changes);
-        }
-    }
-
-    /// Seals initial envelopes with one payload and begins the chains that they open.
-    #[expect(clippy::too_many_arguments, reason = "what an envelope is made of")]
+    /// Seals initial envelopes with one payload and keeps the chains that they open.
     fn seal(
         &mut self,
         recipients: &[(usize, AccountId, DeviceId, &UsablePrekeys)],
         payload: &[u8],
-        context: EnvelopeContext,
-        carrier: Carrier,
-        now: Timestamp,
+        dispatch: Dispatch<'_>,
         rng: &mut impl CryptoRng,
         changes: &mut Changes,
     ) -> Vec<Vec<u8>> {
         if recipients.is_empty() {
             return Vec::new();
         }
+        let Dispatch { from, context, upload, reach } = dispatch;
         let sender =
-            Sender { account: self.account(), manifest: self.manifest().hash(), key: self.signing_key() };
+            Sender { account: from.account(), manifest: from.manifest().hash(), key: from.signing_key() };
         let addressed: Vec<_> = recipients
             .iter()
             .map(|(_, account, device, prekeys)| Recipient {
@@ -126,8 +119,8 @@ impl Device {
         let sealed = seal_initial(&sender, &addressed, context, rng);
         let mut envelopes = Vec::with_capacity(sealed.len());
         for ((_, _, device, _), (envelope, chain)) in recipients.iter().zip(sealed) {
-            self.peers.entry(*device).or_default().open_outgoing(chain, carrier, now);
-            self.put_peer(device, changes);
+            self.peers.entry(*device).or_default().open_outgoing(chain, upload, reach.now);
+            self.put(device, changes);
             envelopes.push(Delivery::encode_initial(&envelope));
         }
         envelopes

@@ -1,7 +1,11 @@
-//! Pairwise chains: one-way ratchets between this device and others, opened by initial envelopes.
+//! The chains between this device and one other, in one group.
 //!
 //! Two one-way chains with no shared ratchet: nothing can desynchronise. An outgoing chain is replaced after 7 days or
 //! 100 envelopes; of incoming ones the newest two per sender are kept.
+//!
+//! An initial envelope opens its chain on the sending side only when the log shows the entry that it hangs on: the
+//! recipient has it then, and reads it before anything later. An upload that lost a race, or never left, opens nothing,
+//! and the next one goes by initial envelopes again (R58).
 
 use crate::kdf;
 use crate::limits::{MAX_CHAIN_AGE, MAX_INCOMING_CHAINS, MAX_PER_PAIRWISE_CHAIN};
@@ -26,8 +30,21 @@ pub(crate) struct OpenedChain {
 pub(crate) struct Peer {
     #[n(0)]
     outgoing: Option<OutgoingChain>,
+    /// Opened by our commit that the log has not shown.
     #[n(1)]
+    by_commit: Option<OutgoingChain>,
+    /// Opened by our distribution that the log has not shown.
+    #[n(2)]
+    by_distribution: Option<OutgoingChain>,
+    #[n(3)]
     incoming: Vec<IncomingChain>,
+}
+
+/// What an initial envelope of ours hangs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upload {
+    Commit,
+    Distribution,
 }
 
 impl Structure for Peer {
@@ -44,15 +61,7 @@ struct OutgoingChain {
     /// When it was opened, by our clock.
     #[n(2)]
     opened: Timestamp,
-    /// What the log must show before the recipient can have this chain: until then nothing continues it, because the
-    /// upload that carries its initial envelope may lose a race or never be sent.
-    #[n(3)]
-    awaits: Option<ByteArray<32>>,
 }
-
-/// What the entry that carries an initial envelope shows in public: the commitment to the secret inside, or the hash of
-/// the commit to which a welcome belongs.
-pub(crate) type Carrier = [u8; 32];
 
 #[derive(Debug, PartialEq, Encode, Decode)]
 struct IncomingChain {
@@ -77,16 +86,30 @@ impl Peer {
         Some((*outgoing.id, index, key))
     }
 
-    /// Begins a new outgoing chain, to be continued once the log shows `carrier`.
-    pub(crate) fn open_outgoing(&mut self, opened: OpenedChain, carrier: Carrier, now: Timestamp) {
-        let (id, awaits) = (opened.id.into(), Some(carrier.into()));
-        self.outgoing = Some(OutgoingChain { id, chain: opened.chain, opened: now, awaits });
+    /// Keeps a new outgoing chain until the log shows what it hangs on.
+    pub(crate) fn open_outgoing(&mut self, opened: OpenedChain, upload: Upload, now: Timestamp) {
+        let chain = OutgoingChain { id: opened.id.into(), chain: opened.chain, opened: now };
+        *self.opened_by(upload) = Some(chain);
     }
 
-    /// Notes that the log shows `carrier`; returns whether the outgoing chain waited for it.
-    pub(crate) fn confirm_outgoing(&mut self, carrier: &Carrier) -> bool {
-        let waiting = |chain: &&mut OutgoingChain| chain.awaits.as_deref() == Some(carrier);
-        self.outgoing.as_mut().filter(waiting).is_some_and(|chain| chain.awaits.take().is_some())
+    /// The log has shown the upload: its chain is the one to use. Says whether there was one.
+    pub(crate) fn install(&mut self, upload: Upload) -> bool {
+        let opened = self.opened_by(upload).take();
+        let installed = opened.is_some();
+        self.outgoing = opened.or(self.outgoing.take());
+        installed
+    }
+
+    /// The upload will not be in the log. Says whether it had opened a chain.
+    pub(crate) fn discard(&mut self, upload: Upload) -> bool {
+        self.opened_by(upload).take().is_some()
+    }
+
+    fn opened_by(&mut self, upload: Upload) -> &mut Option<OutgoingChain> {
+        match upload {
+            Upload::Commit => &mut self.by_commit,
+            Upload::Distribution => &mut self.by_distribution,
+        }
     }
 
     /// Begins a new incoming chain; the oldest beyond [`MAX_INCOMING_CHAINS`] is forgotten.
@@ -115,8 +138,6 @@ impl Peer {
 
 impl OutgoingChain {
     fn is_live(&self, now: Timestamp) -> bool {
-        self.awaits.is_none()
-            && now.since(self.opened) < MAX_CHAIN_AGE
-            && self.chain.index().0 < MAX_PER_PAIRWISE_CHAIN
+        now.since(self.opened) < MAX_CHAIN_AGE && self.chain.index().0 < MAX_PER_PAIRWISE_CHAIN
     }
 }
