@@ -8,7 +8,7 @@ mod support;
 use conclave_engine::wire::entry::{Entry, EntryKind};
 use conclave_engine::wire::ids::{DeviceId, GroupId, Opaque, Seq};
 use conclave_engine::wire::roster::Role;
-use conclave_engine::{Device, Event, Group, GroupState, RecordValue, Records, Scope};
+use conclave_engine::{Device, Event, Group, GroupState, Origin, RecordValue, Records, Scope};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use support::{Log, Person, START, gather};
@@ -57,7 +57,7 @@ fn loads_and_goes_on(version: &str) {
         let received = group.receive(&mut device, &entry(id, value), START).unwrap();
         match received.event {
             Event::Message(message) => read.push(String::from_utf8(message.content).unwrap()),
-            Event::Sent { .. } | Event::EpochChanged { own: true, .. } => own += 1,
+            Event::Sent { .. } | Event::EpochChanged { origin: Origin::Ours, .. } => own += 1,
             Event::SenderKey { readable, .. } => assert!(readable),
             _ => {}
         }

@@ -3,6 +3,7 @@
 use super::seal::{Binding, LABEL, MessageKeys};
 use super::welcome::{Welcome, WelcomeSender};
 use crate::envelope::{EnvelopeContext, Purpose};
+use crate::pairwise::{Dispatch, Pairwise, Upload};
 use crate::prekeys::Reach;
 use crate::record::Changes;
 use crate::secret::Secret;
@@ -65,9 +66,7 @@ fn forge(bob: &mut Person, alice: &Person, forgery: &Forgery<'_>) -> Vec<u8> {
 }
 
 fn padded(text: &[u8]) -> Vec<u8> {
-    let mut plaintext = [&[1; 16], text].concat();
-    padding::pad(&mut plaintext);
-    plaintext
+    padding::pad(&[&[1; 16], text]).to_vec()
 }
 
 impl Case {
@@ -125,8 +124,7 @@ fn a_member_cannot_write_as_another() {
 fn signed_and_not_readable() {
     let mut case = talking();
     let alice = Case::signing(&mut case.alice);
-    let mut short = b"short".to_vec();
-    padding::pad(&mut short);
+    let short = padding::pad(&[b"short"]);
     for plaintext in [&[0; 32][..], &[7; 32], &short, &[]] {
         let message =
             forge(&mut case.bob, &case.alice, &Forgery { binding: |_| {}, plaintext, signer: &alice });
@@ -152,9 +150,10 @@ fn welcomes_by_a_hostile_author() {
     let seal = |payload: &[u8]| -> Entry {
         let to = (dave.device.account(), dave.device.id());
         let (reach, mut rng) = (Reach { book: &keys, now: START }, SeedRng::new(5));
-        let mut thief = case.alice.copy();
-        let sealed =
-            thief.device.seal_to(to, payload, context, [0; 32], reach, &mut rng, &mut Changes::default());
+        let thief = case.alice.copy();
+        let dispatch = Dispatch { from: &thief.device, context, upload: Upload::Commit, reach };
+        let mut pairwise = Pairwise::new(context.group);
+        let sealed = pairwise.seal_to(to, payload, dispatch, &mut rng, &mut Changes::default());
         Entry { delivery: Some(Opaque(sealed.unwrap())), ..entry.clone() }
     };
     let welcome = |head, init| Welcome { head, init, senders: Vec::new(), note: Opaque::default() };
