@@ -6,6 +6,7 @@ mod demo;
 mod escape;
 mod failure;
 mod input;
+mod interrupt;
 mod key_file;
 mod moment;
 mod output;

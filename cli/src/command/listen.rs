@@ -3,6 +3,7 @@
 use super::open;
 use crate::escape;
 use crate::failure::Failure;
+use crate::interrupt::interrupted;
 use crate::moment;
 use crate::output::Output;
 use crate::settings::Settings;
@@ -40,19 +41,6 @@ async fn show_notices(
 
 fn show(notice: &Notice, settings: &Settings, output: &mut Output) -> Result<(), Failure> {
     if settings.json { output.object(&EventShape::from(notice)) } else { output.line(&notice_text(notice)) }
-}
-
-/// Ends when the user or the system asks this process to end.
-async fn interrupted() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        return;
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 fn notice_text(notice: &Notice) -> String {

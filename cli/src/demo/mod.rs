@@ -12,13 +12,14 @@ mod summary;
 mod talk;
 
 use crate::failure::Failure;
+use crate::interrupt::interrupted;
 use crate::output::Output;
 use cast::{Cast, Ledger};
 use conclave_client::{ClientError, Name};
 use conclave_server::{Config, Server, StartError};
 use page::Page;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use summary::Counts;
 use thiserror::Error;
 
@@ -37,6 +38,9 @@ pub(crate) enum DemoError {
     /// The scratch directory.
     #[error("the scratch directory cannot be used: {0}; make room, or set TMPDIR to a directory with room")]
     Scratch(#[from] std::io::Error),
+    /// Ctrl-C.
+    #[error("the demonstration was interrupted; run it again")]
+    Interrupted,
     /// The story itself is wrong.
     #[error("the story has a flaw: {0}; please report it")]
     Story(&'static str),
@@ -55,11 +59,18 @@ struct Story<'a> {
     people_dir: PathBuf,
 }
 
-/// Runs it from beginning to end.
+/// Runs it from beginning to end, and leaves nothing behind, interrupted or not.
 pub(crate) async fn run(json: bool, output: &mut Output) -> Result<(), Failure> {
     let scratch = tempfile::Builder::new().prefix("conclave-demo-").tempdir().map_err(DemoError::Scratch)?;
-    let server_dir = scratch.path().join("server");
-    let people_dir = scratch.path().join("people");
+    tokio::select! {
+        told = tell(scratch.path(), json, output) => told,
+        () = interrupted() => Err(DemoError::Interrupted.into()),
+    }
+}
+
+async fn tell(scratch: &Path, json: bool, output: &mut Output) -> Result<(), Failure> {
+    let server_dir = scratch.join("server");
+    let people_dir = scratch.join("people");
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let server = Server::start(Config::new(&server_dir, listen)).await.map_err(DemoError::Server)?;
 
