@@ -58,10 +58,13 @@ pub(crate) async fn upgrade(
     let sent = framed.send(h1::Message::Item((response, actix_http::body::BodySize::None))).await;
     if accepted && sent.is_ok() {
         let parts = framed.into_parts();
-        drop(parts.write_buf);
-        // An empty buffer of the HTTP side still holds its memory.
-        let read = if parts.read_buf.is_empty() { bytes::BytesMut::new() } else { parts.read_buf };
-        Box::pin(socket::serve(hub, parts.io, read)).await;
+        let (io, mut read) = (parts.io, parts.read_buf);
+        drop((parts.codec, parts.write_buf));
+        if read.is_empty() {
+            // The HTTP side's buffer is empty, but large.
+            read = bytes::BytesMut::new();
+        }
+        Box::pin(socket::serve(hub, io, read)).await;
     }
     Ok(())
 }

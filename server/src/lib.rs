@@ -16,6 +16,7 @@
 //! nothing else of the workspace: it cannot hold a key, and what it refuses it refuses early only to keep a group's log
 //! clean. Clients check everything again.
 
+mod clock;
 mod config;
 mod error;
 mod fanout;

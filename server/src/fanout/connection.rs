@@ -301,6 +301,14 @@ impl Connection {
         *self.outbox.borrow_mut() = Outbox::default();
     }
 
+    /// Gives back the memory of the last burst, which an idle connection does not need.
+    pub(super) fn rest(&self) {
+        let frames = &mut self.outbox.borrow_mut().frames;
+        if frames.is_empty() {
+            *frames = VecDeque::new();
+        }
+    }
+
     /// What is to be done about its silence at `now`.
     pub(super) fn judge(&self, now: Instant) -> Silence {
         let silent = now.saturating_duration_since(self.heard.get());
@@ -357,10 +365,6 @@ impl Outbox {
             self.frames.pop_front();
         }
         self.written = written;
-        if self.frames.is_empty() {
-            // An idle connection keeps no memory for its last burst.
-            self.frames = VecDeque::new();
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Looks for silent connections, all of a hub at once: a timer for each would cost more than the connection.
+//! Looks after silent connections, all of a hub at once: a timer for each would cost more than the connection.
 
 use super::connection::Silence;
 use super::frame;
@@ -14,6 +14,7 @@ pub(super) async fn run(hub: Weak<Hub>) {
         let Some(hub) = hub.upgrade() else { return };
         let now = Instant::now();
         for connection in hub.connections() {
+            connection.rest();
             match connection.judge(now) {
                 Silence::Fine => {}
                 Silence::Ping => connection.push(frame::ping()),

@@ -7,6 +7,7 @@ mod cache;
 
 pub(crate) use cache::GroupCache;
 
+use crate::clock;
 use crate::session::Identity;
 use crate::store::{Append, Change, StoredGroup};
 use bytes::Bytes;
@@ -99,6 +100,9 @@ fn check_distribution(
     if claimed.group != public.id() || claimed.device != author.device {
         return Err(invalid("the certificate is for another group or device").into());
     }
+    if clock::is_ahead(claimed.time) {
+        return Err(invalid("the certificate is from the future; set the device's clock").into());
+    }
     certificate
         .verify(leaf.device.as_bytes())
         .map_err(|_| invalid("the certificate is not signed by the device that posts it"))?;
@@ -154,6 +158,9 @@ pub(crate) fn check_commit(
     let group = upload.group();
     if upload.unverified.claimed().author != author.device {
         return Err(invalid_commit("its author is another device").into());
+    }
+    if clock::is_ahead(upload.unverified.claimed().time) {
+        return Err(invalid_commit("it is from the future; set the device's clock").into());
     }
     if let Some(stored) = stored {
         stored.public.roster().device(&author.device).ok_or(Refusal::NotMember)?;
@@ -315,6 +322,7 @@ mod tests {
             room.distribution(&bob),
             room.distribution_with(&alice, |c| c.device = bob.device()),
             room.distribution_with(&alice, |c| c.group = GroupId::from_bytes([3; 32])),
+            room.distribution_with(&alice, |c| c.time = Timestamp(u64::MAX)),
             vec![1],
         ];
         for bytes in invalid {

@@ -91,13 +91,14 @@ impl Socket {
             Incoming::Close(code) => return Err(End::Answer(code.unwrap_or(CloseCode::Normal))),
             Incoming::Request(bytes) => {
                 let action = self.session.receive(&bytes);
-                self.act(action).await?;
+                // Boxed: an idle connection would keep room for the largest request.
+                Box::pin(self.act(action)).await?;
             }
         }
         Ok(())
     }
 
-    /// The rarer ones are boxed: their futures are large, and an idle connection would keep room for the largest.
+    /// The rarer ones are boxed once more, so that posting needs little memory.
     async fn act(&mut self, action: Action) -> Result<(), End> {
         let ready = self.hub.service.health.is_ready();
         match action {
@@ -238,5 +239,21 @@ impl Socket {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: impl Fn(Rc<Hub>, TcpStream, BytesMut) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What a hundred thousand idle connections pay for what one of them might do.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let (task, connection) = (size_of_future(serve), size_of::<Connection>());
+        assert!(task + connection <= 2048, "{task} + {connection} bytes");
     }
 }

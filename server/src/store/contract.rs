@@ -137,7 +137,7 @@ fn epochs_and_heads_are_decided_in_order(open: Open<'_>) {
             Ok(Written::Appended(Seq(6))),
         ]
     );
-    // A commit whose author has not processed the last distribution.
+    // A commit that welcomes somebody, and whose author has not processed the last distribution.
     fixture.room.advance(&removal);
     let unaware = fixture.room.commit(&fixture.alice, vec![fixture.bob.add()]);
     assert_eq!(fixture.one(fixture.commit(&unaware, Vec::new())), Err(Rejected::HeadMoved { head: Seq(6) }));

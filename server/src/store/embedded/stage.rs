@@ -100,7 +100,11 @@ impl<'a> Stage<'a> {
                 }
                 let body = step.commit().body();
                 // A genesis names zeros as the commit before it, which is what the head of no group is.
-                if body.previous != head.commit || body.last_distribution != head.last_distribution {
+                // A welcome must not lack a sender. A commit without one waits for no distribution, or a member who
+                // distributes all the time could not be removed.
+                let welcomes = !step.outcome().added().is_empty();
+                let lacks_a_sender = welcomes && body.last_distribution != head.last_distribution;
+                if body.previous != head.commit || lacks_a_sender {
                     return Ok(Err(Rejected::HeadMoved { head: head.seq }));
                 }
                 self.commit(&append.group, step, &mut next)?;
