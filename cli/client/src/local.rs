@@ -7,14 +7,8 @@
 use crate::error::ClientError;
 use crate::store::{GroupRow, OutboxItem, Step, Store, damaged};
 use conclave_engine::{Device, Group, GroupState, MessageId, Scope};
-use conclave_wire::hash::Context;
 use conclave_wire::ids::{GroupId, Seq, Timestamp};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-
-/// Distributions remembered, so that one posted twice is recognised.
-const MAX_POSTED: usize = 64;
-
-static POSTED: Context = Context::new("conclave v1 client posted distribution");
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Device, groups and store.
 pub(crate) struct Local {
@@ -28,7 +22,6 @@ pub(crate) struct Local {
     pub(crate) settled: HashSet<GroupId>,
     /// What a call under way waits for, to tell it itself.
     pub(crate) awaited: Awaited,
-    posted: VecDeque<[u8; 16]>,
     broken: bool,
 }
 
@@ -53,7 +46,6 @@ impl Local {
             groups: HashMap::new(),
             settled: HashSet::new(),
             awaited: Awaited::default(),
-            posted: VecDeque::new(),
             broken: false,
         })
     }
@@ -157,19 +149,6 @@ impl Local {
         self.rows.values().any(|row| row.label == label)
     }
 
-    /// Remembers a distribution that is about to be posted.
-    pub(crate) fn remember_posted(&mut self, distribution: &[u8]) {
-        if self.posted.len() >= MAX_POSTED {
-            self.posted.pop_front();
-        }
-        self.posted.push_back(posted_tag(distribution));
-    }
-
-    /// Whether this process posted these very bytes.
-    pub(crate) fn was_posted(&self, distribution: &[u8]) -> bool {
-        self.posted.contains(&posted_tag(distribution))
-    }
-
     /// What is to be sent next in a group: commits and sender keys before messages, which need them.
     pub(crate) fn next_outbox(
         &self,
@@ -179,12 +158,6 @@ impl Local {
         let first = items.iter().position(|(_, item)| !matches!(item, OutboxItem::Message { .. }));
         Ok(if items.is_empty() { None } else { Some(items.swap_remove(first.unwrap_or(0))) })
     }
-}
-
-fn posted_tag(distribution: &[u8]) -> [u8; 16] {
-    let mut tag = [0; 16];
-    POSTED.fill(&[distribution], &mut tag);
-    tag
 }
 
 /// The clock.

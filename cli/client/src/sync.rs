@@ -7,7 +7,7 @@ use crate::local::now;
 use crate::notice::Notice;
 use conclave_engine::GroupState;
 use conclave_wire::entry::Entry;
-use conclave_wire::ids::GroupId;
+use conclave_wire::ids::{GroupId, Seq};
 use conclave_wire::limits::MAX_CURSORS;
 use conclave_wire::reply::{Membership, Reply};
 use conclave_wire::request::{Cursor, Request};
@@ -143,13 +143,12 @@ impl Client {
         let id = membership.group;
         if self.local.is_open(&id) {
             let group = self.local.group(id)?;
-            let was_removed = group.state() == GroupState::Removed;
-            if !was_removed && group.cursor() < membership.head {
-                self.catch_up(id).await?;
-            }
-            // Removed by what was just read, or before, and added again since.
-            let group = self.local.group(id)?;
-            if group.state() != GroupState::Removed || membership.joined <= group.cursor() {
+            let (cursor, state) = (group.cursor(), group.state());
+            // Beyond the cursor: removed and added again, seen or unseen. A founder's own genesis is before any cursor.
+            if membership.joined <= cursor || cursor == Seq(0) {
+                if state != GroupState::Removed && cursor < membership.head {
+                    self.catch_up(id).await?;
+                }
                 return Ok(());
             }
         }

@@ -117,6 +117,33 @@ async fn who_is_removed_reads_nothing_more() {
     assert_eq!(carol.groups().unwrap().len(), 1);
 }
 
+/// Removed and added again between two looks: what came before is lost, and the rest is read.
+#[tokio::test]
+async fn removed_and_added_again_unseen() {
+    let world = World::new().await;
+    let mut alice = world.create("alice").await;
+    let mut bob = world.create("bob").await;
+    let mut carol = world.create("carol").await;
+    alice.create_group("team", &names(&["bob", "carol"])).await.unwrap();
+    for who in [&mut bob, &mut carol] {
+        who.fetch().await.unwrap();
+        who.send("team", "hello").await.unwrap();
+    }
+    alice.remove("team", &names(&["bob", "carol"])).await.unwrap();
+    alice.add("team", &names(&["bob", "carol"])).await.unwrap();
+    alice.send("team", "again").await.unwrap();
+    // One learns it by looking, the other by sending.
+    let told = sync(&mut bob).await;
+    assert_eq!(told, ["joined by alice", "joined by alice", "alice: again"]);
+    carol.send("team", "here").await.unwrap();
+    let told = sync(&mut carol).await;
+    assert_eq!(told, ["joined by alice", "bob: hello", "joined by alice", "alice: again"]);
+    assert_eq!(sync(&mut bob).await, ["carol: here"]);
+    bob.send("team", "too").await.unwrap();
+    let told = sync(&mut alice).await;
+    assert_eq!(told, ["bob: hello", "carol: hello", "carol: here", "bob: too"]);
+}
+
 #[tokio::test]
 async fn a_newcomer_reads_nothing_older() {
     let world = World::new().await;
@@ -211,6 +238,43 @@ async fn one_label_each() {
     assert_eq!(read(&mut bob, "team-2"), ["alice: which?"]);
     bob.send("team-2", "this").await.unwrap();
     assert_eq!(sync(&mut alice).await, ["bob: this"]);
+}
+
+/// What Alice hands to Bob in one group may open only with what she handed him in another: the order in which he reads
+/// the groups is not the order in which she wrote to them.
+#[tokio::test]
+async fn one_sender_in_several_groups() {
+    let world = World::new().await;
+    let mut alice = world.create("alice").await;
+    let mut bob = world.create("bob").await;
+    let _carol = world.create("carol").await;
+    for n in 0..6 {
+        alice.create_group(&format!("g{n}"), &names(&["bob", "carol"])).await.unwrap();
+        alice.send(&format!("g{n}"), "hello").await.unwrap();
+    }
+    let told = sync(&mut bob).await;
+    assert_eq!(told.iter().filter(|told| *told == "joined by alice").count(), 6, "{told:?}");
+    assert_eq!(told.iter().filter(|told| *told == "alice: hello").count(), 6, "{told:?}");
+    assert_eq!(told.len(), 12);
+
+    // The same with groups that he is in: a chain begins with Dave's first sender key, in one of them.
+    let mut dave = world.create("dave").await;
+    for n in 0..6 {
+        alice.add(&format!("g{n}"), &names(&["dave"])).await.unwrap();
+        alice.set_role(&format!("g{n}"), &name("dave"), Role::Admin).await.unwrap();
+    }
+    dave.fetch().await.unwrap();
+    for n in 0..6 {
+        dave.send(&format!("g{n}"), "hi").await.unwrap();
+        dave.remove(&format!("g{n}"), &names(&["carol"])).await.unwrap();
+    }
+    let told = sync(&mut bob).await;
+    assert!(!told.iter().any(|told| told.starts_with("ALARM")), "{told:?}");
+    assert_eq!(told.iter().filter(|told| *told == "dave: hi").count(), 6, "{told:?}");
+    assert_eq!(told.iter().filter(|told| *told == "dave removed carol").count(), 6, "{told:?}");
+    for n in 0..6 {
+        bob.send(&format!("g{n}"), "still here").await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -35,11 +35,15 @@ impl Client {
                 return Ok(());
             }
             let (entries, head) = page(reply)?;
+            if after.next() < entries.first().map(|entry| entry.seq) {
+                // What is left out comes before the commit that added this device again.
+                self.join_again(id, after).await?;
+                continue;
+            }
             let target = *target.get_or_insert(head);
             let cursor = self.local.process(id, &entries)?;
             self.acknowledge_later(id, cursor);
-            let removed = self.local.group(id)?.own_role().is_none();
-            if cursor >= target || removed {
+            if cursor >= target || self.local.group(id)?.state() == GroupState::Removed {
                 return Ok(());
             }
             if cursor == after {
@@ -142,7 +146,6 @@ impl Client {
         if self.local.group(id)?.epoch() != epoch {
             return self.local.write(|step| step.remove_outbox(row));
         }
-        self.local.remember_posted(&distribution.0);
         match self.post(id, Request::Distribute { group: id, distribution, deliveries }).await {
             Ok(Reply::Accepted { seq, .. }) => self.see(id, row, seq).await,
             Ok(Reply::Refused { refusal: Refusal::EpochStale { .. } }) => self.catch_up(id).await,

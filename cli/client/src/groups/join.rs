@@ -1,15 +1,15 @@
 //! Joining a group that somebody has added this device to.
 
 use crate::client::Client;
-use crate::connection::page;
+use crate::connection::{page, unexpected};
 use crate::error::ClientError;
 use crate::label;
 use crate::local::now;
-use crate::store::{GroupRow, InboxKind, InboxRow};
+use crate::store::{GroupRow, InboxKind, InboxRow, OutboxItem};
 use conclave_engine::{JoinError, Joined, Newcomer, Scope};
 use conclave_wire::entry::{Entry, EntryKind};
 use conclave_wire::ids::{GroupId, Seq};
-use conclave_wire::reply::Membership;
+use conclave_wire::reply::{Membership, Reply};
 use conclave_wire::request::Request;
 
 /// Commits asked for at once.
@@ -32,6 +32,23 @@ impl Client {
             Ok(joined) => self.enter(joined, entry.seq),
             Err(error) => self.refuse_join(membership, &error.to_string()),
         }
+    }
+
+    /// Joins anew a group that this device was removed from and added to again, both unseen.
+    pub(super) async fn join_again(&mut self, id: GroupId, cursor: Seq) -> Result<(), ClientError> {
+        let memberships = match self.request(Request::Groups).await? {
+            Reply::Groups { groups } => groups,
+            other => return Err(unexpected(other)),
+        };
+        let again = memberships.iter().find(|found| found.group == id && found.joined > cursor);
+        let what = || format!("it keeps back entries after {cursor} of a log");
+        let again = again.ok_or_else(|| ClientError::OtherServerVersion { what: what() })?;
+        self.join(again).await?;
+        if self.local.group(id)?.cursor() >= again.joined {
+            self.resubscribe();
+            return Ok(());
+        }
+        Err(ClientError::NeedWelcome { label: self.local.label(&id) })
     }
 
     /// The entry of the joining commit, after every commit up to it was checked; or why there is none.
@@ -70,8 +87,11 @@ impl Client {
         let id = group.id();
         let row = GroupRow { id, label: self.label_for(id, &note), open: true, refused_join: None };
         let accounts: Vec<_> = group.roster().accounts().map(|(account, _)| account).collect();
+        // Of an earlier membership the records go, and what was made for it; messages are sealed again.
+        let mut outbox = self.local.store.outbox(id)?;
+        outbox.retain(|(_, item)| !matches!(item, OutboxItem::Message { .. }));
         self.local.write(|step| {
-            // An earlier membership left its roster behind.
+            outbox.iter().try_for_each(|(row, _)| step.remove_outbox(*row))?;
             step.clear_scope(Scope::Group(id))?;
             step.apply(&changes)?;
             step.set_group(&row)?;

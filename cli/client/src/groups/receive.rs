@@ -3,8 +3,11 @@
 use crate::error::ClientError;
 use crate::local::{Local, now};
 use crate::store::{HistoryRow, InboxKind, InboxRow, OutboxId, OutboxItem};
-use conclave_engine::{Changes, Continuity, Event, GroupMessage, GroupState, MessageId, ReceiveError};
-use conclave_wire::entry::{Entry, EntryKind};
+use conclave_engine::{
+    CaughtUp, Changes, Continuity, Event, GroupMessage, GroupState, MessageId, Origin, ReceiveError,
+    Recovered,
+};
+use conclave_wire::entry::Entry;
 use conclave_wire::ids::{AccountId, GroupId, Opaque, Seq};
 
 /// What processing some entries adds up to, stored in one transaction.
@@ -34,70 +37,37 @@ impl Local {
     /// Processes entries of one group: those before the cursor are passed over, and it ends at a gap. Returns the
     /// cursor.
     pub(crate) fn process(&mut self, id: GroupId, entries: &[Entry]) -> Result<Seq, ClientError> {
-        let mut batch = Batch::default();
-        let mut refused = None;
-        for entry in entries {
-            let cursor = self.group(id)?.cursor();
-            if entry.seq <= cursor {
-                continue;
-            }
-            if cursor.next() != Some(entry.seq) {
-                break;
-            }
-            match self.process_entry(id, entry, &mut batch) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    refused = Some(error);
-                    break;
-                }
-            }
+        if entries.iter().any(|entry| entry.group != id) {
+            return Err(ClientError::OtherServerVersion { what: "it mixes up its logs".into() });
         }
-        // What came before the error has changed the engine, so it is stored first.
-        self.store_batch(id, batch)?;
-        match refused {
-            Some(error) => Err(error),
-            None => Ok(self.group(id)?.cursor()),
-        }
-    }
-
-    /// Says whether to go on.
-    fn process_entry(&mut self, id: GroupId, entry: &Entry, batch: &mut Batch) -> Result<bool, ClientError> {
         let (group, device) = self.group_and_device(id)?;
-        match group.receive(device, entry, now()) {
-            Ok(received) => {
-                batch.changes.extend(received.changes);
-                // The engine has gone on: without what belongs to it, its changes must not be stored.
-                let noted = self.note_event(id, entry, received.event, batch);
-                noted.inspect_err(|_| self.break_off()).map(|()| true)
-            }
-            // Not a place to step over: the server gives what was not asked for, or what nobody should see.
-            Err(error @ (ReceiveError::Group | ReceiveError::OutOfOrder { .. })) => {
-                Err(ClientError::OtherServerVersion { what: error.to_string() })
-            }
-            Err(ReceiveError::Removed) => Ok(false),
-            Err(error) => {
-                let skipped = group.skip(entry).map_err(|e| ClientError::Internal { what: e.to_string() })?;
-                batch.changes.extend(skipped);
-                if !self.is_harmless(entry, &error) {
-                    let advice = advice(&error).to_owned();
-                    let what = format!("entry {} was refused: {error}", entry.seq);
-                    batch.rows.push(Row::Notice(entry.seq, InboxKind::Alarm { what, advice }));
-                }
-                Ok(true)
-            }
+        let cursor = group.cursor();
+        let new = entries.get(entries.partition_point(|entry| entry.seq <= cursor)..).unwrap_or_default();
+        if new.first().map(|entry| entry.seq) != cursor.next() {
+            return Ok(cursor);
         }
+        let caught_up = group.receive_all(device, new, now());
+        let cursor = group.cursor();
+        // The engine has gone on: its changes are stored with all that belongs to them, or memory is not used any more.
+        self.take(id, new, caught_up).inspect_err(|_| self.break_off())?;
+        Ok(cursor)
     }
 
-    /// What a repeat after a broken connection looks like, and what was told before.
-    fn is_harmless(&self, entry: &Entry, error: &ReceiveError) -> bool {
-        match error {
-            ReceiveError::Repeated(_) => true,
-            ReceiveError::Cloned => entry.kind == EntryKind::Distribution && self.was_posted(&entry.body.0),
-            // Told once, at the commit whose secret was missed.
-            ReceiveError::NeedWelcome => true,
-            _ => false,
+    fn take(&mut self, id: GroupId, entries: &[Entry], caught_up: CaughtUp) -> Result<(), ClientError> {
+        let mut batch = Batch { changes: caught_up.changes, ..Batch::default() };
+        for (entry, (seq, result)) in entries.iter().zip(caught_up.events) {
+            match result {
+                Ok(event) => self.note_event(id, entry, event, &mut batch)?,
+                Err(error) if is_harmless(&error) => {}
+                Err(error) => {
+                    batch.alarm(seq, &format!("entry {seq} was refused: {error}"), advice(&error));
+                }
+            }
         }
+        for Recovered { seq, message } in caught_up.recovered {
+            batch.note_message(seq, message);
+        }
+        self.store_batch(id, batch)
     }
 
     fn note_event(
@@ -122,7 +92,15 @@ impl Local {
                     batch.alarm(seq, "a member's new sender key could not be opened", WELCOME);
                 }
             }
-            Event::EpochChanged { author, added, removed, roles, own, state, .. } => {
+            Event::EpochChanged { author, added, removed, roles, origin, state, .. } => {
+                let own = origin == Origin::Ours;
+                if origin == Origin::NotOurs {
+                    batch.alarm(
+                        seq,
+                        "the group was changed in the name of this device, and not by it",
+                        CLONED,
+                    );
+                }
                 self.awaited.commits += usize::from(own);
                 // What was staged in the epoch before either is this commit or has lost.
                 self.finish(id, batch, |item| !matches!(item, OutboxItem::Message { .. }))?;
@@ -263,6 +241,19 @@ impl Batch {
 
 const WELCOME: &str = "ask an admin to remove this account and to add it again";
 
+const CLONED: &str =
+    "somebody may use a copy of this profile: remove this account from its groups and make a new one";
+
+/// What a repeat after a broken connection looks like, and what was told before.
+fn is_harmless(error: &ReceiveError) -> bool {
+    match error {
+        ReceiveError::Repeated(_) | ReceiveError::RepeatedDistribution | ReceiveError::Removed => true,
+        // Told once, at the commit whose secret was missed.
+        ReceiveError::NeedWelcome => true,
+        _ => false,
+    }
+}
+
 /// What to do about a refused entry.
 fn advice(error: &ReceiveError) -> &'static str {
     match error {
@@ -273,9 +264,7 @@ fn advice(error: &ReceiveError) -> &'static str {
             "ask the sender to say it again; if it stays so, ask an admin to remove this account and to add it again"
         }
         ReceiveError::OldGeneration { .. } => "ask the sender to say it again",
-        ReceiveError::Cloned => {
-            "somebody else uses a copy of this profile, or an old copy was put back: make a new profile"
-        }
+        ReceiveError::NotOurs => CLONED,
         ReceiveError::Decode(_) => "it may come from a newer program: upgrade this one",
         _ => {
             "ask the sender to say it again; if others see the same, one of the members or the server misbehaves"
