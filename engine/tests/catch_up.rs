@@ -1,5 +1,7 @@
 //! Live, paged and bulk reading of any log end in the same state (R68).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod support;
 
 use conclave_engine::wire::entry::{Entry, EntryKind};

@@ -1,5 +1,7 @@
 //! Sender keys that must be refused.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod support;
 
 use conclave_engine::wire::certificate::{CertificateBody, SenderPublicKey};

@@ -1,5 +1,7 @@
 //! Commits that must be refused, whoever shows them: one case for each rule.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod support;
 
 use conclave_engine::ReceiveError;

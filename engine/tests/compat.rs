@@ -3,6 +3,8 @@
 //! The files were written once, by the version in their path, and are never written again: records by scope and name,
 //! and what came in the log after them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod support;
 
 use conclave_engine::wire::entry::{Entry, EntryKind};

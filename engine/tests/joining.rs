@@ -1,5 +1,7 @@
 //! Newcomers: the walk from the genesis, and the welcome at its end.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod support;
 
 use conclave_engine::wire::codec::DecodeError;

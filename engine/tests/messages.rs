@@ -1,5 +1,7 @@
 //! Messages that must be refused: nothing of them is shown, and nothing is consumed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod support;
 
 use conclave_engine::wire::codec::DecodeError;

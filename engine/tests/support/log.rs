@@ -21,6 +21,7 @@ pub enum Rejected {
 type Stored = (EntryKind, Vec<u8>, BTreeMap<DeviceId, Vec<u8>>);
 
 /// One group's log, as an honest server keeps it.
+#[derive(Clone)]
 pub struct Log {
     public: PublicGroup,
     entries: Vec<Stored>,

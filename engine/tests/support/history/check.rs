@@ -55,7 +55,7 @@ impl History {
             match message.continuity {
                 Continuity::Gap => assert!(gap, "{} sees a false gap at {content}", person.name),
                 Continuity::Linked => {
-                    assert!(!gap, "{} sees no gap at {content} of {}", person.name, NAMES[*who])
+                    assert!(!gap, "{} sees no gap at {content} of {}", person.name, NAMES[*who]);
                 }
                 _ => {}
             }

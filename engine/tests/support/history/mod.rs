@@ -152,11 +152,11 @@ impl History {
             Act::Add { by, who, role } => self.add(person(by), person(who), role),
             Act::Remove { by, who } => {
                 let operation = self.removal(person(who));
-                self.try_commit(person(by), operation);
+                self.try_commit(person(by), &operation);
             }
             Act::SetRole { by, who, role } => {
                 let account = self.people[person(who)].device.account();
-                self.try_commit(person(by), Operation::SetRole { account, role });
+                self.try_commit(person(by), &Operation::SetRole { account, role });
             }
             Act::Rotate { by } => self.as_member(person(by), Self::rotate),
             Act::Send { by } => self.as_member(person(by), Self::send),
@@ -194,6 +194,10 @@ impl History {
     fn catch_up(&mut self, who: usize) {
         let person = &mut self.people[who];
         if let Some(seq) = self.invited.remove(&who) {
+            if person.group.is_some() {
+                // Up to the removal, from which this is the way back.
+                person.catch_up(&self.log);
+            }
             person.join(&self.log, seq).unwrap();
         }
         if person.group.is_none() {
@@ -219,7 +223,7 @@ impl History {
 
     fn add(&mut self, by: usize, who: usize, role: Role) {
         let operation = self.people[who].add_operation(role);
-        self.try_commit(by, operation);
+        self.try_commit(by, &operation);
     }
 
     /// May `by` do this? The table of the protocol, written once more.
@@ -259,12 +263,12 @@ impl History {
         staged.ok()
     }
 
-    fn try_commit(&mut self, by: usize, operation: Operation) -> bool {
+    fn try_commit(&mut self, by: usize, operation: &Operation) -> bool {
         if self.members.contains_key(&by) {
             self.catch_up(by);
         }
-        let Some(upload) = self.stage(by, &operation) else { return false };
-        self.upload(&upload, &operation).unwrap();
+        let Some(upload) = self.stage(by, operation) else { return false };
+        self.upload(&upload, operation).unwrap();
         self.catch_up(by);
         true
     }
@@ -277,7 +281,12 @@ impl History {
                 let who =
                     self.people.iter().position(|p| p.device.manifest().encoded() == manifest.0).unwrap();
                 self.members.insert(who, *role);
-                self.invited.insert(who, seq);
+                if let Some(missed) = self.invited.insert(who, seq) {
+                    // They never came while they were in before, and will not read what they could have read then.
+                    for posted in self.posted.iter_mut().filter(|posted| posted.seq > missed) {
+                        posted.readers.remove(&who);
+                    }
+                }
             }
             Operation::Remove { account } => {
                 let who = self.people.iter().position(|p| p.device.account() == *account).unwrap();

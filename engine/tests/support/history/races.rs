@@ -39,7 +39,7 @@ impl History {
         // What lost its race works when tried again.
         if let Some(operation) = self.some_operation(loser, winner) {
             self.catch_up(winner);
-            self.try_commit(loser, operation);
+            self.try_commit(loser, &operation);
         }
     }
 
@@ -54,7 +54,7 @@ impl History {
         let content = self.content(by);
         let early = self.people[by].seal(&content).unwrap();
         let id = self.people[by].last_id();
-        assert!(self.try_commit(committer, operation));
+        assert!(self.try_commit(committer, &operation));
         assert_eq!(self.post(by, &early, content.clone()), Err(Rejected::EpochStale));
         self.catch_up(by);
         assert!(!self.people[by].group().is_unconfirmed(&id));
@@ -72,7 +72,7 @@ impl History {
         let Some(operation) = self.some_operation(committer, who) else { return };
         self.catch_up(by);
         let early = self.people[by].stage_key(&self.keys);
-        assert!(self.try_commit(committer, operation));
+        assert!(self.try_commit(committer, &operation));
         let device = self.people[by].device.id();
         assert_eq!(self.log.distribute(&device, &early), Err(Rejected::EpochStale));
         self.catch_up(by);
@@ -93,7 +93,7 @@ impl History {
         self.catch_up(by);
         let changes = self.people[by].group().abandon_staged_commit();
         self.people[by].save(changes);
-        self.try_commit(by, operation);
+        self.try_commit(by, &operation);
     }
 
     pub(super) fn crash_staging(&mut self, by: usize, who: usize, uploaded: bool) {
