@@ -29,7 +29,7 @@ use crate::store::{
 use conclave_wire::ids::{DeviceId, GroupId};
 use conclave_wire::reply::Membership;
 use fjall::config::CompressionPolicy;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions};
 use read::View;
 use records::HeadRecord;
 use stage::Stage;
@@ -120,7 +120,12 @@ impl Embedded {
     }
 
     fn open_engine(path: &Path) -> Result<(Database, Rows), fjall::Error> {
-        let db = Database::builder(path).cache_size(CACHE_BYTES).max_journaling_size(JOURNAL_BYTES).open()?;
+        // What is large is ciphertext, in the journal too; and who searches the files finds what is there as it is.
+        let db = Database::builder(path)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES)
+            .journal_compression(CompressionType::None)
+            .open()?;
         let plain = |name| db.keyspace(name, KeyspaceCreateOptions::default);
         // Ciphertext does not compress.
         let sealed = |name, memtable| {
