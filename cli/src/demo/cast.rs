@@ -155,7 +155,8 @@ pub(super) fn exactly(history: &[StoredMessage], said: &[Said]) -> usize {
     said.iter().filter(same).count()
 }
 
-fn copy_dir(from: &Path, to: &Path) -> std::io::Result<()> {
+/// Copies a directory with everything in it.
+pub(super) fn copy_dir(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

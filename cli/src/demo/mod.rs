@@ -55,6 +55,8 @@ struct Story<'a> {
     counts: Counts,
     /// Where the server keeps everything.
     server_dir: PathBuf,
+    /// A copy of the server's files from before anybody was registered.
+    empty_dir: PathBuf,
     /// Where the people keep everything.
     people_dir: PathBuf,
 }
@@ -74,11 +76,14 @@ async fn tell(scratch: &Path, json: bool, output: &mut Output) -> Result<(), Fai
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let server = Server::start(Config::new(&server_dir, listen)).await.map_err(DemoError::Server)?;
 
+    let empty_dir = scratch.join("server-when-empty");
+    cast::copy_dir(&server_dir, &empty_dir).map_err(DemoError::Scratch)?;
+
     let mut page = Page::new(output, json);
     page.title("Conclave, shown on this machine")?;
     let cast = opening::run(&mut page, &server, &people_dir).await?;
-    let mut story =
-        Story { page, cast, ledger: Ledger::default(), counts: Counts::default(), server_dir, people_dir };
+    let (ledger, counts) = (Ledger::default(), Counts::default());
+    let mut story = Story { page, cast, ledger, counts, server_dir, empty_dir, people_dir };
     talk::create(&mut story).await?;
     talk::both_ways(&mut story).await?;
     talk::offline(&mut story).await?;

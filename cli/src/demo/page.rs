@@ -61,7 +61,7 @@ impl<'a> Page<'a> {
         self.put(format!("{INDENT}{line}").trim_end())
     }
 
-    /// A table: its header, then its rows; columns as wide as what is in them.
+    /// A table: its header, then its rows; columns as wide as what is in them. Ends with an empty line.
     pub(super) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
         let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
         for row in rows {
@@ -77,7 +77,7 @@ impl<'a> Page<'a> {
         for row in rows {
             self.put(&format!("{INDENT}{}", join(&mut row.iter().map(String::as_str))))?;
         }
-        Ok(())
+        self.put("")
     }
 
     /// A property, and whether it was found to hold.
