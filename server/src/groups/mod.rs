@@ -271,7 +271,7 @@ pub(crate) fn not_a_commit(error: DecodeError) -> Refusal {
 mod tests {
     use super::*;
     use crate::people::{Person, Room};
-    use conclave_wire::ids::LeafIndex;
+    use conclave_wire::ids::{LeafIndex, Timestamp};
 
     fn stored(room: &Room) -> StoredGroup {
         StoredGroup { public: room.public.clone(), commit_seq: Seq(7) }
@@ -342,6 +342,11 @@ mod tests {
         let others = check(Some(&group), &bob, add()).unwrap_err();
         assert!(matches!(others, Unfit::Refused(Refusal::InvalidCommit { .. })));
         assert_eq!(check(None, &alice, add()).unwrap_err(), Refusal::NotMember.into());
+        let ahead = room.commit_with(&alice, vec![bob.add()], |body| body.time = Timestamp(u64::MAX));
+        let ahead = check(Some(&group), &alice, upload(ahead)).unwrap_err();
+        assert!(
+            matches!(&ahead, Unfit::Refused(Refusal::InvalidCommit { reason }) if reason.contains("future"))
+        );
         // The head, once more.
         let genesis = upload(Room::genesis(&alice, 1).0);
         assert!(matches!(check(Some(&group), &alice, genesis), Ok(CheckedCommit::Head(Seq(7)))));

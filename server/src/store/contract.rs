@@ -144,6 +144,12 @@ fn epochs_and_heads_are_decided_in_order(open: Open<'_>) {
     fixture.room.last_distribution = Seq(6);
     let aware = fixture.room.commit(&fixture.alice, vec![fixture.bob.add()]);
     assert_eq!(fixture.one(fixture.commit(&aware, Vec::new())), Ok(Written::Appended(Seq(7))));
+    // A removal waits for no distribution: who distributes all the time could not be removed.
+    fixture.room.advance(&aware);
+    let key = append(id, Change::Distribution(Epoch(3)), b"key", Vec::new());
+    assert_eq!(fixture.one(key), Ok(Written::Appended(Seq(8))));
+    let removal = fixture.room.commit(&fixture.alice, vec![fixture.bob.remove()]);
+    assert_eq!(fixture.one(fixture.commit(&removal, Vec::new())), Ok(Written::Appended(Seq(9))));
     // Neither a message nor a commit begins a group that nobody has.
     let nowhere = append(GroupId::from_bytes([9; 32]), Change::Message(Epoch(0)), b"", Vec::new());
     assert_eq!(fixture.one(nowhere), Err(Rejected::UnknownGroup));

@@ -191,19 +191,20 @@ async fn one_of_two_commits_wins() {
     };
     assert_eq!(winner.ask(commit_request(commit, 0, &[newcomer])).await, won);
     room.advance(commit);
-    // A commit whose author has not seen the last distribution.
+    // A commit that welcomes somebody, and whose author has not seen the last distribution.
     let distribution = Request::Distribute {
         group: room.id(),
         distribution: Opaque(room.distribution(&two.alice)),
         deliveries: numbered(2),
     };
     assert_eq!(accepted(two.a.ask(distribution).await), Seq(5));
-    let unaware = room.commit(&two.alice, vec![two.bob.remove()]);
-    let refused = two.a.refused(commit_request(&unaware, 1, &[])).await;
+    let erin = Person::new("erin");
+    let unaware = room.commit(&two.alice, vec![erin.add()]);
+    let refused = two.a.refused(commit_request(&unaware, 0, &[&erin])).await;
     assert_eq!(refused, Refusal::HeadMoved { head: Seq(5) });
-    room.last_distribution = Seq(5);
-    let aware = room.commit(&two.alice, vec![two.bob.remove()]);
-    assert_eq!(two.a.commit(room, aware, 1, &[]).await, Seq(6));
+    // One that welcomes nobody does not wait: who distributes all the time could not be removed.
+    let removal = room.commit(&two.alice, vec![two.bob.remove()]);
+    assert_eq!(two.a.commit(room, removal, 1, &[]).await, Seq(6));
 }
 
 #[tokio::test]
