@@ -1,9 +1,29 @@
 //! The Conclave SDK: a [`Client`] is one open profile, that is engine, encrypted store and connection in one.
 //!
+//! ```no_run
+//! # async fn run() -> Result<(), conclave_client::ClientError> {
+//! use conclave_client::{Client, NoticeKind, Unlock};
+//!
+//! let unlock = Unlock::KeyFile("/etc/echo/key".into());
+//! let mut client = Client::open("/var/lib/echo".as_ref(), &unlock).await?;
+//! loop {
+//!     let notice = client.next().await?;
+//!     if let NoticeKind::Message(message) = notice.kind {
+//!         client.send(&notice.label, &message.text).await?;
+//!     }
+//! }
+//! # }
+//! ```
+//!
 //! [`Client::create`] makes an identity and registers it, [`Client::open`] opens it again; then groups are created and
 //! changed, messages sent, and what happens is read with [`Client::sync`] (everything new until now) or
-//! [`Client::next`] (live). Everything that must survive is in the profile before anything is sent, so a process may
-//! die between any two steps.
+//! [`Client::next`] (live).
+//!
+//! What must survive is in the profile before anything is sent, so a process may die between any two steps: a message
+//! that was sealed is posted by the next process, under the same id, and shown once; a change of a group that was
+//! staged is posted again, or dropped if another came first. What is read is stored with the cursor that it moves.
+//!
+//! Every [`ClientError`] says what failed and, after a semicolon, what to do.
 
 mod client;
 mod connection;

@@ -382,3 +382,20 @@ async fn an_unreachable_server_is_said_at_once() {
     alice.send("team", "y").await.unwrap();
     assert_eq!(read(&mut alice, "team"), ["alice: y"], "what was refused at once was not kept");
 }
+
+/// Futures of the client can be spawned.
+#[test]
+fn calls_are_send() {
+    fn is_send<T: Send>(_: &T) {}
+    let never = |mut client: Client| async move {
+        let _ = client.send("", "").await;
+        let _ = client.next().await;
+        let _ = client.create_group("", &[]).await;
+        client.close().await;
+    };
+    let open = async move {
+        let client = Client::open("".as_ref(), &Unlock::KeyFile("".into())).await.unwrap();
+        never(client).await;
+    };
+    is_send(&open);
+}
