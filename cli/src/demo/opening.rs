@@ -33,6 +33,7 @@ pub(super) async fn run(page: &mut Page<'_>, server: &Server, people: &Path) -> 
         ]);
     }
     page.line(&format!("server {url}"))?;
+    page.line("")?;
     page.table(&["name", "account key", "device"], &rows)?;
     page.check("five people are registered, each with keys that no other has", accounts.len() == 5)?;
     Ok(cast)

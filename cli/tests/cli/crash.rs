@@ -1,9 +1,11 @@
 //! `kill -9` of the server while two people send: what was acknowledged is there, once, and they go on.
 
-use crate::support::{ServerProcess, Town, conclave, objects};
+use crate::support::{ServerProcess, Town, conclave, interrupt, objects};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -104,4 +106,38 @@ fn a_sender_is_killed() {
     once.dedup();
     assert_eq!(once.len(), texts.len(), "a message came twice: {texts:?}");
     assert_eq!(town.json("alice", &["log", "team"]).len(), texts.len());
+}
+
+/// Whoever follows goes on by themselves when the server comes back, and is shown each message once.
+#[test]
+fn following_survives_the_server() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut server = ServerProcess::start(&scratch.path().join("server"));
+    let dir = scratch.path();
+    for name in ["alice", "bob"] {
+        person(dir, name).args(["init", name, "--server", &server.url()]).assert().success();
+    }
+    person(dir, "alice").args(["group", "create", "team", "bob"]).assert().success();
+    let mut follower = std::process::Command::new(snapbox::cmd::cargo_bin!("conclave"))
+        .arg("--profile")
+        .arg(dir.join("bob"))
+        .arg("--key-file")
+        .arg(dir.join("bob.key"))
+        .args(["--json", "listen", "--follow"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(next()["kind"], "joined");
+    for round in 0..3 {
+        let text = format!("round {round}");
+        person(dir, "alice").args(["send", "team", &text]).assert().success();
+        assert_eq!(next()["text"], text);
+        server.kill_and_restart();
+    }
+    person(dir, "alice").args(["send", "team", "the end"]).assert().success();
+    assert_eq!(next()["text"], "the end");
+    interrupt(&follower);
+    assert!(follower.wait().unwrap().success());
 }
