@@ -55,7 +55,8 @@ proptest! {
     #![proptest_config(config())]
 
     /// Each message is read by exactly the members of its epoch, once, in order, from the right sender; everybody ends
-    /// with one view of the group; and neither restarts nor lateness leave a trace.
+    /// with one view of the group; and neither restarts nor lateness leave a
+    /// trace (R90).
     #[test]
     fn members_read_what_is_theirs(people in 3_usize..=6, acts in prop::collection::vec(act(), 1..30)) {
         let mut history = History::new(people);

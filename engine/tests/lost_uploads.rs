@@ -1,5 +1,6 @@
 //! Uploads that lose a race or are never sent. What opened a pairwise chain in them reached nobody, so nothing may
-//! continue that chain: the next try must be readable by everybody.
+//! continue that chain: the next try must be readable by everybody
+//! (R58).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

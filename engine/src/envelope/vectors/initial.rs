@@ -1,7 +1,7 @@
 //! Initial envelopes: to one recipient, and to three with one ephemeral key and one signature.
 
 use super::context;
-use crate::envelope::initial::{InitialEnvelope, Recipient, Sender, seal_initial};
+use crate::envelope::initial::{InitialEnvelope, InitialError, Recipient, Sender, seal_initial};
 use crate::envelope::{Delivery, EnvelopeContext};
 use crate::prekeys::{PrekeyBook, PrivatePrekeys, Reach};
 use crate::vectors::second::{self, cbor, hash, kdf, public, sign};
@@ -240,4 +240,32 @@ fn initial_envelopes() {
             }
         }
     }
+}
+
+/// (R53) A thief of a recipient's prekeys has the envelope's keys. With another body under Alice's signature it does not
+/// open: what she signed covers the body, and not the transcript alone.
+#[test]
+fn a_thief_of_prekeys_forges_nothing() {
+    let vector = vector(&["bob", "carol"], 0, &seed("commit secret"));
+    let value = &vector["recipients"][0];
+    let [key, nonce, th, body] = ["key", "nonce", "th", "body"].map(|name| bytes(&value[name]));
+    let (me, prekeys) = recipient(value);
+    let with_body = |body: &[u8]| {
+        let node = cbor::bstr(bytes(&value["path"][0]));
+        let signature = cbor::bstr(bytes(&vector["signature"]));
+        let fields = [cbor::bstr(body), cbor::uint(0), cbor::array(&[node]), signature];
+        let ciphertext = second::seal(&key, &nonce, &th, &second::pad(&cbor::structure(&fields)));
+        let fields = [
+            cbor::bstr(bytes(&vector["ephemeral"])),
+            cbor::bstr(bytes(&value["kem_ciphertext"])),
+            cbor::null(),
+            cbor::bstr(bytes(&value["prekeys_hash"])),
+            cbor::bstr(ciphertext),
+        ];
+        codec::decode::<InitialEnvelope>(&cbor::structure(&fields)).unwrap().open(me, &prekeys).map(drop)
+    };
+    assert_eq!(with_body(&body), Ok(()), "sealed by hand as Alice sealed it");
+    let mut forged = body;
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(with_body(&forged), Err(InitialError::Signature));
 }
