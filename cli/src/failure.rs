@@ -130,6 +130,7 @@ fn class(exit_code: u8) -> &'static str {
         9 => "storage",
         10 => "refused",
         11 => "content",
+        12 => "queued",
         _ => "failed",
     }
 }

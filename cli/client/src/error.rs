@@ -231,7 +231,9 @@ pub enum ClientError {
         max: usize,
     },
     /// The message is stored and goes out when the server can be reached.
-    #[error("the message to {label} is kept and goes out with the next connection: {source}")]
+    #[error(
+        "the message to {label} is kept and goes out with the next connection ({source}); do not send it again"
+    )]
     Queued {
         /// The group.
         label: String,
@@ -275,6 +277,7 @@ impl ClientError {
     /// | 9 | the profile is damaged, of another version, or its disk fails |
     /// | 10 | the server refused, or speaks another version |
     /// | 11 | the message or label cannot be used |
+    /// | 12 | the message is kept and goes out by itself: not to be sent again |
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::UnknownName { .. }
@@ -286,7 +289,7 @@ impl ClientError {
             | Self::NotAllowed { .. }
             | Self::NoPrekeys { .. }
             | Self::AlreadyInGroup { .. } => 4,
-            Self::Unreachable { .. } | Self::Unavailable | Self::Queued { .. } | Self::Busy { .. } => 5,
+            Self::Unreachable { .. } | Self::Unavailable | Self::Busy { .. } => 5,
             Self::AccountChanged { .. } | Self::Contradiction { .. } => 6,
             Self::ProfileExists { .. } | Self::NoProfile { .. } | Self::ProfileLocked { .. } => 7,
             Self::WrongPassphrase | Self::KeyFile { .. } => 8,
@@ -302,6 +305,7 @@ impl ClientError {
             | Self::BadLabel
             | Self::GroupExists { .. }
             | Self::TooLarge { .. } => 11,
+            Self::Queued { .. } => 12,
             Self::Internal { .. } => 1,
         }
     }

@@ -70,8 +70,8 @@ fn send_until(dir: &Path, name: &str, stop: &AtomicBool) -> Vec<(u64, String)> {
         let output = output.get_output();
         match output.status.code() {
             Some(0) => acknowledged.push((objects(output)[0]["seq"].as_u64().unwrap(), text)),
-            // The server is away: said so, and tried again later.
-            Some(5) => std::thread::sleep(Duration::from_millis(50)),
+            // The server is away, or went away with the message on its way, which then goes out later.
+            Some(5 | 12) => std::thread::sleep(Duration::from_millis(50)),
             code => panic!("{code:?}: {}", String::from_utf8_lossy(&output.stderr)),
         }
     }
