@@ -3,7 +3,7 @@
 import copy
 
 from crypto import H, Refused, ZEROS, random, sign
-from group import Group, StagedCommit, deliver, epoch_secrets
+from group import Group, StagedCommit, deliver, epoch_secrets, too_old
 from pairwise import COMMIT_SECRET, WELCOME, Context, seal_initial
 from roster import OWNER, Public, apply, roster_hash
 from structures import ADD, REMOVE, Commit, CommitBody, Welcome, WelcomeSender, device_id
@@ -62,7 +62,7 @@ def stage(group, me, adds, removes, prekeys, at, note=b""):
 
     senders = []
     for (device, _), sender in copy.deepcopy(group.senders).items():
-        if sender.key is not None and device in {device for _, device in after}:
+        if sender.key is not None and device in {device for _, device in after} and not too_old(sender.key, at):
             sender.key.mix(es)
             senders.append(WelcomeSender(sender.key.certificate, sender.key.seed, sender.key.chain_key, 0))
     welcome = Welcome(commit.hash(), init, senders, note).bytes()

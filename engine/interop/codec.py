@@ -175,6 +175,7 @@ class Struct:
     """A structure with named fields. Subclasses give `fields`, a dict of names and shapes in the order of the array."""
 
     fields = {}
+    limit = FRAME               # encoded, in bytes
 
     def __init__(self, *values, **named):
         names = list(self.fields)
@@ -198,5 +199,5 @@ class Struct:
         return cls(*row(*cls.fields.values())(item))
 
     @classmethod
-    def read(cls, data, limit=FRAME):
-        return cls.shape(read_versioned(data, limit))
+    def read(cls, data):
+        return cls.shape(read_versioned(data, cls.limit))

@@ -4,7 +4,8 @@ import copy
 from dataclasses import dataclass, field
 
 from codec import Malformed
-from crypto import H, KDF, Refused, open_, random, seal, sign, signing_public, split, verify, xor
+from crypto import (H, KDF, Refused, open_, random, seal, sign, signing_public, split, verify,
+                    xor)
 from padding import pad, unpad
 from pairwise import (COMMIT_SECRET, CONTENT_KEY, WELCOME, Context, open_delivery, seal_initial, seal_wrap)
 from roster import Public
@@ -14,6 +15,12 @@ from structures import (COMMIT, DAY, DISTRIBUTION, MESSAGE, SKEW, Certificate, C
 MESSAGES = 10_000          # of an epoch, and of a generation
 SKIPPED_OF_SENDER = 1_000
 SKIPPED_OF_GROUP = 10_000
+PENDING = 64               # messages of a sender,
+PENDING_CONTENT = 256 << 10  # and bytes of what is in them
+
+
+class Repeat(Refused):
+    """Something that was there before: refused, and no alarm."""
 
 
 # --- what is derived ----------------------------------------------------------------------------------------------------
@@ -55,7 +62,7 @@ def deliver(me, others, context, secret, prekeys, at):
     deliveries, first = {}, []
     for account, device in others:
         deliveries[device] = b""
-        step = me.pairwise.step_to(device, at)
+        step = me.pairwise.step_to(context.group, device, at)
         if step is not None:
             deliveries[device] = seal_wrap(me, device, context, secret, step)
         elif device in prekeys:
@@ -92,14 +99,17 @@ class SenderKey:
     def peek(self, index):
         if index in self.skipped:
             return self.skipped[index][0]
-        if index < self.index:
-            raise Refused("R64: a repeat, or a forgotten index")
+        if not self.unused(index):
+            raise Repeat("R64: a used or forgotten index")
         if index >= MESSAGES:
             raise Refused("R64: index too far")
         chain_key = self.chain_key
         for _ in range(index - self.index + 1):
             message_key, chain_key = message_step(chain_key)
         return message_key
+
+    def unused(self, index):
+        return index >= self.index or index in self.skipped
 
     def consume(self, index, at):
         while self.index <= index:
@@ -111,13 +121,36 @@ class SenderKey:
         self.skipped = dict(kept[-SKIPPED_OF_SENDER:])
 
 
+def too_old(key, time):
+    """Whether the certificate of a sender key is void in an epoch whose commit was made at that time (R60)."""
+    return CertificateBody.read(Certificate.read(key.certificate).body).time < time - 14 * DAY - SKEW
+
+
+@dataclass
+class Pending:
+    """A message that decrypted and whose signature failed (R68)."""
+    seq: int
+    digest: bytes
+    link: bytes
+    index: int
+    id: bytes
+    content: bytes
+
+
 @dataclass
 class Sender:
     """What is remembered of one device, keyed by the device and its `since` (R20)."""
     generation: int = -1            # the last one in the log
     key: SenderKey = None           # None: not readable
-    link: bytes = None              # what the next message has to link to; None: any, it is the baseline
+    link: bytes = None              # what the next message has to link to; None: any, it is the baseline (R65)
     ids: list = field(default_factory=list)
+    distributions: list = field(default_factory=list)   # valid ones of this epoch, by their digest
+    pending: list = field(default_factory=list)         # Pending, oldest first
+
+    def drop_pending(self):
+        """Events that say so."""
+        dropped, self.pending = self.pending, []
+        return [dict(kind="refused", seq=p.seq, reason="R68: no authentic message links to it") for p in dropped]
 
 
 @dataclass
@@ -142,7 +175,7 @@ class StagedCommit:
     """A commit of this device that the log does not show yet (R45)."""
     body: bytes
     secret: bytes
-    chains: dict
+    chains: dict        # device -> Chain, to be used from then on
 
 
 @dataclass
@@ -156,7 +189,7 @@ class Group:
     staged: Staged = None
     staged_commit: StagedCommit = None
     sealed: list = field(default_factory=list)
-    last_link: bytes = None                         # of this device's last message in the log
+    made: list = field(default_factory=list)        # messages and distributions of this device in this epoch (R67)
     removed: bool = False
 
     # --- joining: section 10 -------------------------------------------------------------------------------------------
@@ -194,6 +227,12 @@ class Group:
                                   sender.chain_key, sender.index)
         return self
 
+    def forget(self, me):
+        """R44: this device is in the group no more."""
+        self.init, self.senders, self.removed = None, {}, True
+        self.staged, self.staged_commit, self.sealed, self.made = None, None, [], []
+        me.pairwise.forget(self.public.group)
+
     def _sender(self, device, leaf):
         return self.senders.setdefault((device, leaf.since), Sender())
 
@@ -218,8 +257,9 @@ class Group:
     # --- receiving: section 11 -----------------------------------------------------------------------------------------
 
     def receive(self, me, entry, at):
-        """Processes the next entry. Returns (group, device, event): the new states, or the old ones but for the
-        cursor where the entry is refused (R71). An event is a dict with `kind`, `seq` and what belongs to the kind."""
+        """Processes the next entry. Returns (group, device, events): the new states, or the old ones but for the
+        cursor where the entry is refused (R71). An event is a dict with `kind`, `seq` and what belongs to the kind; the
+        last one is of this entry, those before it of earlier entries that this one decides on (R68)."""
         if entry.group != self.public.group or entry.seq != self.cursor + 1:
             raise Refused(f"entry {entry.seq} is not the next of this group, {self.cursor + 1}")
         work = {COMMIT: Group._commit, DISTRIBUTION: Group._distribution, MESSAGE: Group._message}.get(entry.kind)
@@ -227,47 +267,79 @@ class Group:
         try:
             if work is None:
                 raise Refused("unknown kind of entry")
-            event = work(after, mine, entry, at)
+            events = work(after, mine, entry, at)
         except (Refused, Malformed) as problem:
             after, mine = copy.deepcopy(self), me
-            event = dict(kind="refused", reason=str(problem))
+            events = [dict(kind="repeat" if isinstance(problem, Repeat) else "refused", reason=str(problem))]
+            if self._in_my_name(me, entry) and entry.body not in self.made:
+                events[0]["alarm"] = "R67: in the name of this device, and not written by it"
         after.cursor = entry.seq
         if entry.kind == DISTRIBUTION:
             after.last_distribution = entry.seq
-        return after, mine, dict(event, seq=entry.seq)
+        events[-1]["seq"] = entry.seq
+        return after, mine, events
+
+    def _in_my_name(self, me, entry):
+        """Whether a message or distribution of this epoch claims to be this device's."""
+        try:
+            if entry.kind == MESSAGE:
+                message = Message.read(entry.body)
+                index, _ = self.public.find(me.device)
+                return (message.epoch, message.leaf) == (self.public.epoch, index)
+            if entry.kind == DISTRIBUTION:
+                body = DistributionBody.read(Distribution.read(entry.body).body)
+                certificate = CertificateBody.read(Certificate.read(body.certificate).body)
+                return (body.epoch, certificate.device) == (self.public.epoch, me.device)
+        except Malformed:
+            pass
+        return False
 
     def _commit(self, me, entry, at):
-        self.public = self.public.follow(entry.body)
-        self.staged, self.sealed = None, []           # of an epoch that is over (R72)
-        _, leaf = self.public.find(me.device)
-        event = dict(kind="commit", epoch=self.public.epoch, author=self.public.author)
-        if leaf is None:                              # R44
-            self.init, self.senders, self.removed = None, {}, True
-            return dict(event, kind="removed")
+        before, self.public = self.public, self.public.follow(entry.body)
+        commit = Commit.read(entry.body)
         present = {(device, leaf.since) for _, device, leaf in self.public.devices()}
+        for device in {device for _, device, _ in before.devices()} - {device for device, _ in present}:
+            me.pairwise.forget(self.public.group, device)
+        events = [event for sender in self.senders.values() for event in sender.drop_pending()]
+        staged, self.staged_commit = self.staged_commit, None
+        self.staged, self.sealed, self.made = None, [], []      # of an epoch that is over (R72)
+        event = dict(kind="commit", epoch=self.public.epoch, author=self.public.author)
+        events.append(event)
+        if staged is not None and staged.body == commit.body:
+            me.pairwise.opened(self.public.group, staged.chains)
+        else:
+            staged = None
+            if self.public.author == me.device:
+                event["alarm"] = "R46: a commit by this device that it did not stage: its state was copied or restored"
+        if me.device not in {device for device, _ in present}:
+            self.forget(me)
+            event["kind"] = "removed"
+            return events
         self.senders = {who: sender for who, sender in self.senders.items() if who in present}
         try:
-            self._mix(me, entry)
+            self._mix(me, entry, commit, staged)
         except (Refused, Malformed) as problem:       # R43
             self.init = None
-            for sender in self.senders.values():
-                sender.key = None
             event["locked out"] = str(problem)
-        return event
+        for sender in self.senders.values():
+            sender.distributions = []
+            if self.init is None:
+                sender.key = sender.link = None
+            elif sender.key is not None and too_old(sender.key, self.public.time):      # R60; nobody reads it, so its
+                sender.key = None                                                       # link remains
+        return events
 
-    def _mix(self, me, entry):
-        commit = Commit.read(entry.body)
+    def _mix(self, me, entry, commit, staged):
         body = CommitBody.read(commit.body)
-        if self.init is None:
-            raise Refused("no init secret")
         secret = None
-        staged, self.staged_commit = self.staged_commit, None
-        if staged is not None and staged.body == commit.body:
+        if staged is not None:
             secret = staged.secret
-            me.pairwise.sending.update(staged.chains)
         elif body.commitment is not None:
+            # Without an init secret it leads nowhere, but opens the chain that later deliveries may be on.
             context = Context(COMMIT_SECRET, self.public.group, self.public.epoch)
             secret = open_delivery(me, entry.delivery or b"", body.author, context, body.commitment)
+        if self.init is None:
+            raise Refused("no init secret")
         es, init, confirmation = epoch_secrets(self.init, secret, commit.body_hash())
         if confirmation != commit.confirmation:
             raise Refused("confirmation does not fit")
@@ -284,30 +356,41 @@ class Group:
         certificate, digest, leaf = self._certificate(body.certificate)
         verify(leaf.device_key, "sender key distribution", distribution.digest(), distribution.signature)
         sender = self._sender(certificate.device, leaf)
+        if distribution.digest() in sender.distributions:
+            raise Repeat("R61: the same distribution once more")
         if certificate.generation <= sender.generation:
             raise Refused("R61: generation does not grow")
         sender.generation, sender.key = certificate.generation, None
+        sender.distributions.append(distribution.digest())
+        events = sender.drop_pending()
         event = dict(kind="distribution", device=certificate.device, generation=certificate.generation, readable=True)
+        events.append(event)
         if certificate.device == me.device:
             staged, self.staged = self.staged, None
-            if staged is None or staged.body != distribution.body:
-                return dict(event, readable=False, alarm="R67: not written by this device")
-            sender.key = staged.key
-            me.pairwise.sending.update(staged.chains)
+            self.sealed = []                          # what the log does not show yet comes too late
+            if staged is not None and staged.body == distribution.body:
+                sender.key = staged.key
+                me.pairwise.opened(self.public.group, staged.chains)
+            else:
+                event.update(readable=False)
+                if entry.body not in self.made:
+                    event["alarm"] = "R67: in the name of this device, and not written by it"
         else:
             try:
                 sender.key = self._open_distribution(me, entry, body, certificate, digest)
             except (Refused, Malformed) as problem:
-                return dict(event, readable=False, reason=str(problem))
-        if certificate.first_link:
+                event.update(readable=False, reason=str(problem))
+        if sender.key is None:
+            sender.link = None                        # what comes now is not read: a baseline is due after it (R65)
+        elif certificate.first_link:
             sender.link = digest[:16]
-        return event
+        return events
 
     def _open_distribution(self, me, entry, body, certificate, digest):
-        if self.init is None:
-            raise Refused("R43: locked out until welcomed again")
         context = Context(CONTENT_KEY, self.public.group, self.public.epoch)
         content_key = open_delivery(me, entry.delivery or b"", certificate.device, context, body.commitment)
+        if self.init is None:
+            raise Refused("R43: locked out until welcomed again")
         key, nonce = distribution_keys(content_key, digest)
         content = SenderKeyContent.read(open_(key, nonce, b"", body.ciphertext))
         if content.index != 0:
@@ -331,27 +414,60 @@ class Group:
             for sealed in self.sealed:
                 if sealed.message == entry.body:
                     self.sealed.remove(sealed)
-                    self.last_link = sealed.link
-                    return dict(event, id=sealed.id, content=sealed.content, own=True)
-            raise Refused("R67: not written by this device")
+                    sender.link = sealed.link
+                    return [dict(event, id=sealed.id, content=sealed.content, own=True)]
+            if entry.body in self.made:
+                raise Repeat("R67: posted twice, or too late")
+            raise Refused("not written by this device")
         key = sender.key
         if key is None or key.generation != message.generation:
             raise Refused("R63: sender or generation is not readable")
         secret, key_commitment, base = message_keys(key.peek(message.index))
         digest = message.digest(self.public.group, self.public.head, key.certificate_hash, key_commitment)
-        verify(key.signing_key, "group message", digest, message.signature)
         plaintext = unpad(open_(secret, message_nonce(base, message.hedge), b"", message.ciphertext))
         if len(plaintext) < 17:
-            raise Refused("message without content")
-        key.consume(message.index, at)
+            raise Refused("R63: message without content")
+        this = Pending(entry.seq, digest, message.link, message.index, plaintext[:16], plaintext[16:])
+        try:
+            verify(key.signing_key, "group message", digest, message.signature)
+        except Refused:
+            return [*self._keep_pending(sender, this), dict(event, kind="pending")]
+        events = self._accept(sender, this, event, at)
         self._bound_skipped()
-        if sender.link not in (None, message.link):
-            event["alarm"] = "R65: something before this message is missing"
-        sender.link = digest[:16]
-        if plaintext[:16] in sender.ids:
-            return dict(event, kind="repeat", id=plaintext[:16])
-        sender.ids.append(plaintext[:16])
-        return dict(event, id=plaintext[:16], content=plaintext[16:])
+        return events
+
+    def _keep_pending(self, sender, this):
+        """R68. The limits are kept by dropping the oldest."""
+        if this.digest in [pending.digest for pending in sender.pending]:
+            raise Repeat("R68: pending already")
+        sender.pending.append(this)
+        dropped = []
+        while len(sender.pending) > PENDING or sum(len(p.content) for p in sender.pending) > PENDING_CONTENT:
+            dropped.append(dict(kind="refused", seq=sender.pending.pop(0).seq, reason="R68: too many are pending"))
+        return dropped
+
+    def _accept(self, sender, last, event, at):
+        """An authentic message, and the pending ones that it links to, directly or through each other (R68)."""
+        run, pending = [last], {p.digest[:16]: p for p in sender.pending}
+        while (before := pending.pop(run[0].link, None)) is not None:
+            if not sender.key.unused(before.index) or before.index in [p.index for p in run]:
+                break
+            run.insert(0, before)
+        sender.pending = [p for p in sender.pending if p not in run]
+        events = sender.drop_pending()
+        for message in run:
+            shown = dict(event, seq=message.seq, id=message.id)
+            sender.key.consume(message.index, at)
+            if sender.link not in (None, message.link):
+                shown["alarm"] = "R65: something before this message is missing"
+            sender.link = message.digest[:16]
+            if message.id in sender.ids:
+                shown["kind"] = "repeat"
+            else:
+                sender.ids.append(message.id)
+                shown["content"] = message.content
+            events.append(shown)
+        return events
 
     def _bound_skipped(self):
         keys = [sender.key for sender in self.senders.values() if sender.key is not None]
@@ -376,9 +492,10 @@ class Group:
             raise Refused("R43: locked out until welcomed again")
         own = self.own(me)
         private, seed, chain_key, content_key = random(32), random(32), random(32), random(32)
+        first_link = own.generation < 0               # since this device was added, none of its distributions is in the log
         certificate = CertificateBody(self.public.group, me.device, own.generation + 1, at, self.public.epoch,
                                       self.public.head, signing_public(private),
-                                      H("sender key commitment", seed, chain_key), self.last_link is None).bytes()
+                                      H("sender key commitment", seed, chain_key), first_link).bytes()
         digest = H("sender key certificate", certificate)
         certificate = Certificate(certificate, sign(me.device_private, "sender key certificate", digest))
         key, nonce = distribution_keys(content_key, digest)
@@ -387,10 +504,12 @@ class Group:
                                 seal(key, nonce, b"", content)).bytes()
         signature = sign(me.device_private, "sender key distribution", H("sender key distribution", body))
         deliveries, chains = self._deliver(me, content_key, prekeys, at)
-        key = SenderKey(certificate.bytes(), own.generation + 1, signing_public(private), self.last_link is None, seed,
-                        chain_key, private=private, made=at)
+        key = SenderKey(certificate.bytes(), own.generation + 1, signing_public(private), first_link, seed, chain_key,
+                        private=private, made=at)
         self.staged = Staged(body, key, chains)
-        return Distribution(body, signature).bytes(), deliveries
+        distribution = Distribution(body, signature).bytes()
+        self.made.append(distribution)
+        return distribution, deliveries
 
     def _deliver(self, me, content_key, prekeys, at):
         context = Context(CONTENT_KEY, self.public.group, self.public.epoch)
@@ -412,17 +531,18 @@ class Group:
         key.index += 1
         key.sealed += 1
         secret, key_commitment, base = message_keys(message_key)
-        link = self._next_link(key)
+        link = self._next_link(self.own(me), key)
         hedge = random(8)
         ciphertext = seal(secret, message_nonce(base, hedge), b"", pad(message_id + content))
         message = Message(self.public.epoch, index, key.generation, at, link, hedge, ciphertext)
         digest = message.digest(self.public.group, self.public.head, key.certificate_hash, key_commitment)
         message.signature = sign(key.private, "group message", digest)
         self.sealed.append(Sealed(message.bytes(), digest[:16], message_id, content))
+        self.made.append(message.bytes())
         return message.bytes()
 
-    def _next_link(self, key):
-        """The last one sealed in this epoch, or the last one in the log, or the certificate."""
+    def _next_link(self, own, key):
+        """To the last one sealed in this epoch, or the last one in the log, or the first certificate."""
         if self.sealed:
             return self.sealed[-1].link
-        return self.last_link or key.certificate_hash[:16]
+        return own.link or key.certificate_hash[:16]

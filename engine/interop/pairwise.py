@@ -62,21 +62,31 @@ class Chain:
 
 @dataclass
 class Pairwise:
-    """All of a device's chains, and the transcripts that it opened (R54)."""
-    sending: dict = field(default_factory=dict)
-    receiving: dict = field(default_factory=dict)
+    """All of a device's chains, each of one group and one other device (R58), and the transcripts that it opened (R54)."""
+    sending: dict = field(default_factory=dict)         # (group, recipient) -> Chain
+    receiving: dict = field(default_factory=dict)       # (group, sender) -> [Chain], the newest two
     transcripts: list = field(default_factory=list)
 
-    def step_to(self, recipient, now):
+    def step_to(self, group, recipient, now):
         """(chain id, index, step), or None if an initial envelope is due."""
-        chain = self.sending.get(recipient)
+        chain = self.sending.get((group, recipient))
         if chain is None or chain.index >= STEPS or now > chain.made + 7 * DAY:
             return None
         index = chain.index
         return chain.id, index, chain.next()
 
-    def remember(self, sender, chain):
-        self.receiving[sender] = [chain] + self.receiving.get(sender, [])[:1]
+    def opened(self, group, chains):
+        """The log of the group has shown the entry whose envelopes open these chains to devices (R58)."""
+        self.sending.update({(group, device): chain for device, chain in chains.items()})
+
+    def remember(self, group, sender, chain):
+        self.receiving[group, sender] = [chain] + self.receiving.get((group, sender), [])[:1]
+
+    def forget(self, group, device=None):
+        """Erases the chains to and from a device that left the group; without one, all of the group."""
+        for chains in (self.sending, self.receiving):
+            for key in [key for key in chains if key[0] == group and device in (None, key[1])]:
+                del chains[key]
 
 
 # --- what is derived ---------------------------------------------------------------------------------------------------
@@ -188,11 +198,11 @@ def open_delivery(me, delivery, sender, context, commitment=None):
         th, chain, payload = _open_initial(me, content, sender, context)
         fits(payload)
         me.pairwise.transcripts.append(th)
-        me.pairwise.remember(sender, chain)
+        me.pairwise.remember(context.group, sender, chain)
         return payload
     chain_id, index, rest = content
     problem = Refused("no such chain")
-    for chain in me.pairwise.receiving.get(sender, []):
+    for chain in me.pairwise.receiving.get((context.group, sender), []):
         if chain.id != chain_id:
             continue
         try:

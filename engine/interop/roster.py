@@ -66,7 +66,6 @@ class Public:
             raise Refused("R30: author is not a device of the account")
         verify(keys[0], "commit", commit.hash(), commit.signature)
         leaves = apply([], body)
-        # R38 does not say so, but an author is no recipient of its own commit, not even of a genesis.
         _check_result(leaves, body, {device_id(key) for key in manifest.devices} - {body.author})
         return cls(group, 0, commit.hash(), body.time, leaves, 0, body.author)
 

@@ -1,6 +1,6 @@
 """Every structure that is signed, hashed or sent, as docs/protocol.md lists it, and its hashes and signatures."""
 
-from codec import (Malformed, Struct, array, boolean, bstr, null, nullable, row, tstr, uint, variant)
+from codec import (FRAME, Malformed, Struct, array, boolean, bstr, null, nullable, row, tstr, uint, variant)
 from crypto import H, Refused, u32, verify
 
 B32, B64, U32 = bstr(32), bstr(64), uint(32)
@@ -16,10 +16,12 @@ def device_id(device_key):
 # --- 3 identity --------------------------------------------------------------------------------------------------
 
 class ManifestBody(Struct):
+    limit = 1216
     fields = dict(account=B32, version=uint(), time=uint(), previous=nullable(B32), devices=array(B32, 1, 32))
 
 
 class Manifest(Struct):
+    limit = 3408
     fields = dict(body=bstr(), account_signature=B64, device_signatures=array(B64, 1, 32))
 
     def check(self):
@@ -39,10 +41,12 @@ class Manifest(Struct):
 
 
 class PrekeysBody(Struct):
+    limit = 1300
     fields = dict(device_key=B32, time=uint(), agreement=B32, kem=bstr(1184))
 
 
 class Prekeys(Struct):
+    limit = 1380
     fields = dict(body=bstr(), signature=B64)
 
     def check(self, device, now):
@@ -64,7 +68,7 @@ class Envelope(Struct):
 
 
 class EnvelopePlaintext(Struct):
-    fields = dict(body=bstr(), index=U32, path=array(B32, 0, 20), signature=B64)
+    fields = dict(body=bstr(), index=U32, path=array(B32, 0, 32), signature=B64)
 
 
 class EnvelopeBody(Struct):
@@ -85,6 +89,7 @@ _operation = variant({0: (ADD, row(uint(8), bstr())), 1: (REMOVE, row(B32)), 2: 
 
 
 class CommitBody(Struct):
+    limit = FRAME - 1024
     fields = dict(group=B32, epoch=U32, previous=B32, last_distribution=uint(), author=B32, commitment=nullable(B32),
                   operations=array(_operation, 1, 1000), roster=B32, unreachable=array(B32), time=uint())
 
@@ -95,6 +100,7 @@ class CommitBody(Struct):
 
 
 class Commit(Struct):
+    limit = FRAME - 896
     fields = dict(body=bstr(), confirmation=B32, signature=B64)
 
     def body_hash(self):
@@ -107,11 +113,13 @@ class Commit(Struct):
 # --- 8 and 9 sender keys and messages ----------------------------------------------------------------------------------
 
 class CertificateBody(Struct):
+    limit = 256
     fields = dict(group=B32, device=B32, generation=U32, time=uint(), start_epoch=U32, head=B32, signing_key=B32,
                   commitment=B32, first_link=boolean)
 
 
 class Certificate(Struct):
+    limit = 336
     fields = dict(body=bstr(), signature=B64)
 
     def hash(self):
@@ -119,10 +127,12 @@ class Certificate(Struct):
 
 
 class DistributionBody(Struct):
+    limit = 1024
     fields = dict(certificate=bstr(), epoch=U32, commitment=B32, ciphertext=bstr())
 
 
 class Distribution(Struct):
+    limit = 1104
     fields = dict(body=bstr(), signature=B64)
 
     def digest(self):
@@ -182,8 +192,7 @@ class Entry(Struct):
     fields = dict(group=B32, seq=uint(), kind=uint(8), delivery=nullable(bstr()), body=bstr())
 
 
-# --- what the `conclave` command puts into a message and a note --------------------------------------------------------
-# docs/protocol.md leaves both to the embedder; these two were read off what the command sends.
+# --- 13 content: what the `conclave` command puts into a message and a note --------------------------------------------
 
 class Text(Struct):
     fields = dict(kind=uint(8), time=uint(), text=tstr)

@@ -97,6 +97,7 @@ fn void_certificates() {
     assert!(matches!(event, Event::SenderKey { readable: false, .. }));
 }
 
+/// (R61)
 #[test]
 fn forged_distributions() {
     let mut case = Case::new();
@@ -110,7 +111,7 @@ fn forged_distributions() {
     }
 }
 
-/// (R60) Generations only grow: a second certificate for one, or a lower one, is refused.
+/// (R61) (R60) Generations only grow: a second certificate for one, or a lower one, is refused.
 #[test]
 fn two_certificates_for_one_generation() {
     let mut case = Case::new();
@@ -150,7 +151,7 @@ fn a_sender_key_of_ours_that_we_did_not_make() {
     assert_eq!(case.bob.snapshot(), before);
 }
 
-/// A hostile distribution that we skip counts as processed: it cannot block our next commit.
+/// (R71) A hostile distribution that we skip counts as processed: it cannot block our next commit.
 #[test]
 fn skipping_a_hostile_distribution_does_not_block_the_next_commit() {
     let mut case = Case::new();

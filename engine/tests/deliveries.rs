@@ -147,7 +147,7 @@ fn without_secrets_messages_wait_for_a_welcome_and_nothing_is_lost_of_the_roster
     assert_eq!(bob.group().state(), GroupState::NeedWelcome);
 }
 
-/// (R55) A chain step is spent when something was made from it, whether or not it ever arrives.
+/// (R52) (R55) A chain step is spent when something was made from it, whether or not it ever arrives.
 #[test]
 fn no_two_wraps_share_a_step() {
     let mut case = Removal::new();

@@ -105,7 +105,7 @@ fn every_byte_counts() {
     case.arrives(&message);
 }
 
-/// A key is consumed once.
+/// (R63) A key is consumed once.
 #[test]
 fn replays() {
     let mut case = Case::new();
@@ -139,6 +139,7 @@ fn far_indices() {
     case.arrives(&message);
 }
 
+/// (R63)
 #[test]
 fn foreign_leaves_and_generations() {
     let mut case = Case::new();
@@ -168,6 +169,7 @@ fn old_generations() {
     case.arrives(&new);
 }
 
+/// (R63)
 #[test]
 fn other_epochs() {
     let mut case = Case::new();

@@ -23,6 +23,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    /// (R39b)
     #[test]
     fn ten_minutes_are_forgiven() {
         assert!(!is_ahead(now()));

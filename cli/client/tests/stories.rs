@@ -117,7 +117,7 @@ async fn who_is_removed_reads_nothing_more() {
     assert_eq!(carol.groups().unwrap().len(), 1);
 }
 
-/// Removed and added again between two looks: what came before is lost, and the rest is read.
+/// (R83) Removed and added again between two looks: what came before is lost, and the rest is read.
 #[tokio::test]
 async fn removed_and_added_again_unseen() {
     let world = World::new().await;

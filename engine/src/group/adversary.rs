@@ -150,7 +150,7 @@ fn signed_and_not_readable() {
     assert_eq!(case.carol.texts().last().unwrap(), "a good one");
 }
 
-/// (R70) A welcome with another `init` than the commit confirms, or for another head, or with junk for senders.
+/// (R57) (R70) A welcome with another `init` than the commit confirms, or for another head, or with junk for senders.
 #[test]
 fn welcomes_by_a_hostile_author() {
     let mut case = talking();

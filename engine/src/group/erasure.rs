@@ -106,7 +106,7 @@ fn a_commit_secret_does_not_outlive_its_commit() {
     }
 }
 
-/// Who was removed keeps no secret of the group at all, the signing key of their sender key included.
+/// (R44) Who was removed keeps no secret of the group at all, the signing key of their sender key included.
 #[test]
 fn a_removed_member_keeps_nothing() {
     let (mut log, keys, mut people) = talking();

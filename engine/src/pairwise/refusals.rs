@@ -83,7 +83,7 @@ fn an_initial_envelope_is_not_opened_twice() {
     assert_eq!(pair.refusal(&first, &secret), OpenError::Prekeys);
 }
 
-/// What an envelope is for, and from whom, is inside it.
+/// (R51) What an envelope is for, and from whom, is inside it.
 #[test]
 fn an_initial_envelope_serves_one_purpose_group_epoch_and_sender() {
     let mut pair = Pair::new();
@@ -108,7 +108,7 @@ fn an_initial_envelope_serves_one_purpose_group_epoch_and_sender() {
     pair.accept(&first, &secret);
 }
 
-/// Every byte of an initial envelope is authenticated.
+/// (R50) Every byte of an initial envelope is authenticated.
 #[test]
 fn every_byte_of_an_initial_envelope() {
     let mut pair = Pair::new();
@@ -132,7 +132,7 @@ fn small_order_points() {
     assert_eq!(pair.refusal(&zero, &secret), OpenError::NotAuthentic);
 }
 
-/// A wrap is worth nothing beside the one chain step and the one commitment that it was made for.
+/// (R52) A wrap is worth nothing beside the one chain step and the one commitment that it was made for.
 #[test]
 fn wraps() {
     let mut pair = Pair::new();

@@ -226,6 +226,8 @@ impl Person {
         }
         let entry = log.entry(seq, &self.device.id());
         let joined = walk.open(&mut self.device, &entry, self.now)?;
+        // In the same transaction: what an earlier stay left behind goes.
+        self.store.retain(|key, _| key.scope != Scope::Group(log.id()));
         self.save(joined.changes);
         self.group = Some(joined.group);
         self.note = joined.note;

@@ -34,6 +34,7 @@ async fn post_until_it_breaks(url: String, room: Room, person: Person, round: u3
     acknowledged
 }
 
+/// (R81)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_under_load() {
     let dir = tempfile::tempdir().unwrap();

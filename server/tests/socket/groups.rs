@@ -34,6 +34,7 @@ impl Two {
     }
 }
 
+/// (R83)
 #[tokio::test]
 async fn a_story_of_three() {
     let server = TestServer::start().await;
@@ -112,6 +113,7 @@ async fn a_story_of_three() {
     assert_eq!(page.iter().map(|entry| entry.seq.0).collect::<Vec<_>>(), [2, 5]);
 }
 
+/// (R72)
 #[tokio::test]
 async fn only_the_current_epoch_and_only_ones_own_leaf() {
     let mut two = Two::new().await;
@@ -161,6 +163,7 @@ async fn distributions_are_the_posters_own() {
     assert_eq!(accepted(two.b.ask(good).await), Seq(3));
 }
 
+/// (R39a)
 #[tokio::test]
 async fn one_of_two_commits_wins() {
     let mut two = Two::new().await;

@@ -133,6 +133,7 @@ async fn a_slow_reader_falls_back_to_the_log() {
     assert!(b.nothing_pushed().await);
 }
 
+/// (R82)
 #[tokio::test]
 async fn subscribing_again_begins_again() {
     let server = TestServer::start().await;
@@ -159,6 +160,7 @@ async fn subscribing_again_begins_again() {
     assert!(a.nothing_pushed().await);
 }
 
+/// (R82)
 #[tokio::test]
 async fn a_newcomers_stream_begins_with_its_addition_however_it_subscribes() {
     let server = TestServer::start().await;
