@@ -28,10 +28,10 @@ const QUICK_REPETITIONS: u32 = 3;
 /// Measures everything, size by size.
 pub(crate) fn run(args: &SealArgs) -> Result<Verdict, Failure> {
     let plan = Plan::of(args);
+    let machine = Machine::here();
     if let Some(processor) = args.pin {
         machine::pin([processor])?;
     }
-    let machine = Machine::here();
     let saver = Saver::new("seal", args.json.clone(), machine.clone());
     let progress = Progress::new();
     let mut rng = rng(args.seed);
