@@ -100,7 +100,7 @@ impl Participant {
         let add = |manifest: &Opaque| Operation::Add { role: Role::Member, manifest: manifest.clone() };
         let operations = manifests.iter().map(add).collect();
         let staged = group
-            .commit(&mut self.device, operations, b"", book, self.now, &mut self.rng)
+            .commit(&self.device, operations, b"", book, self.now, &mut self.rng)
             .map_err(Failure::engine("to add members"))?;
         let _unstored = staged.changes;
         let commit = Opaque(staged.upload.commit);
@@ -161,7 +161,7 @@ impl Participant {
         self.catch_up(number).await?;
         let state = self.groups.get_mut(&number).ok_or(Failure::Unexpected("a group"))?;
         let staged = state
-            .distribute(&mut self.device, book, self.now, &mut self.rng)
+            .distribute(&self.device, book, self.now, &mut self.rng)
             .map_err(Failure::engine("a sender key"))?;
         let _unstored = staged.changes;
         let request = Request::Distribute {

@@ -64,8 +64,7 @@ pub(super) fn sender_key(
     rng: &mut StdRng,
 ) -> Result<(), Failure> {
     let group = from.group.as_mut().ok_or_else(no_group)?;
-    let staged =
-        group.distribute(&mut from.device, book, NOW, rng).map_err(Failure::engine("a sender key"))?;
+    let staged = group.distribute(&from.device, book, NOW, rng).map_err(Failure::engine("a sender key"))?;
     from.keep(staged.changes);
     *seq = seq.next().unwrap_or(*seq);
     let id = from.group.as_ref().ok_or_else(no_group)?.id();
@@ -177,7 +176,7 @@ impl Building {
         });
         let group = founder.group.as_mut().ok_or_else(no_group)?;
         let staged = group
-            .commit(&mut founder.device, operations.collect(), b"", book, NOW, rng)
+            .commit(&founder.device, operations.collect(), b"", book, NOW, rng)
             .map_err(Failure::engine("to add members"))?;
         founder.keep(staged.changes);
         let CommitUpload { commit, welcomes, .. } = staged.upload;
