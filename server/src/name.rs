@@ -3,7 +3,7 @@
 use crate::error::ConfigError;
 use std::net::SocketAddr;
 
-/// The names for which a login may be signed, the first of which is announced [R80].
+/// The names for which a login may be signed, the first of which is announced (R80).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerNames {
     announced: String,
