@@ -14,7 +14,6 @@
 //! It authenticates its sender to its recipient and to nobody else; what hangs on it alone is never trusted (R57).
 
 use super::context::EnvelopeContext;
-use super::delivery::FORM_CONTINUED;
 use crate::aead;
 use crate::kdf;
 use crate::padding;
@@ -28,6 +27,8 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 const HEADER: usize = 8;
+/// Which form of delivery this is.
+pub(super) const FORM_CONTINUED: u8 = 2;
 
 /// A continued envelope does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

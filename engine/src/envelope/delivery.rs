@@ -7,7 +7,7 @@
 //!     none       no bytes: the device could not be reached
 //! ```
 
-use super::continued::ContinuedOpening;
+use super::continued::{ContinuedOpening, FORM_CONTINUED};
 use super::initial::{InitialEnvelope, InitialError};
 use super::wrap::{WRAP_BYTES, Wrap};
 use conclave_wire::codec::{self, DecodeError, VERSION};
@@ -18,7 +18,6 @@ use zeroize::Zeroizing;
 const NAME: &str = "delivery";
 const FORM_WRAP: u8 = 0;
 const FORM_INITIAL: u8 = 1;
-pub(super) const FORM_CONTINUED: u8 = 2;
 
 /// Why a delivery does not open. Whatever the reason, the way out is the same: ask for what it should have brought.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

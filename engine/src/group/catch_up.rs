@@ -9,9 +9,8 @@
 //! Signatures are never verified as a batch: batch verification of Ed25519 can disagree with single verification
 //! (Chalkias et al., "Taming the many EdDSAs").
 
-use super::event::{Event, GroupMessage, GroupState, Sender};
+use super::event::{Event, GroupMessage, GroupState, Recovered, Sender};
 use super::open::{continuity, decrypt, digest};
-use super::pending::Recovered;
 use super::receive::ReceiveError;
 use super::seal::{Binding, LABEL, MessageKeys, link_of};
 use super::sender_key::PeerKey;

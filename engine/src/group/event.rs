@@ -1,9 +1,8 @@
 //! What an entry of the log meant to this device.
 
 use super::message_id::MessageId;
-use super::pending::Recovered;
 use crate::record::Changes;
-use conclave_wire::ids::{AccountId, DeviceId, Epoch, Generation, LeafIndex};
+use conclave_wire::ids::{AccountId, DeviceId, Epoch, Generation, LeafIndex, Seq};
 use conclave_wire::roster::Role;
 
 /// What [`Group::receive`](super::Group::receive) returns.
@@ -127,6 +126,15 @@ impl std::fmt::Debug for GroupMessage {
             .field("continuity", &self.continuity)
             .finish()
     }
+}
+
+/// A message that was pending and has been accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Where in the log it stands.
+    pub seq: Seq,
+    /// The message.
+    pub message: GroupMessage,
 }
 
 /// How a message links to the sender's message before.

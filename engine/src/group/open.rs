@@ -1,8 +1,8 @@
 //! Opening a message: the mirror of [`super::seal`].
 
-use super::event::{Continuity, Event, GroupMessage, Sender};
+use super::event::{Continuity, Event, GroupMessage, Recovered, Sender};
 use super::message_id::MessageId;
-use super::pending::{Pending, Recovered};
+use super::pending::Pending;
 use super::receive::ReceiveError;
 use super::seal::{Binding, LABEL, MessageKeys, link_of, tag};
 use super::sender_key::PeerSender;

@@ -5,7 +5,6 @@
 //! depends on the log alone and not on whether it was read live or in bulk, where only the last signature of a chain
 //! of links is looked at.
 
-use super::event::GroupMessage;
 use super::message_id::MessageId;
 use crate::limits::{MAX_PENDING, MAX_PENDING_BYTES};
 use conclave_wire::ids::{MessageIndex, Seq};
@@ -75,13 +74,4 @@ impl FromIterator<Pending> for PendingMessages {
     fn from_iter<T: IntoIterator<Item = Pending>>(pending: T) -> Self {
         Self(pending.into_iter().collect())
     }
-}
-
-/// A message that was pending and has been accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovered {
-    /// Where in the log it stands.
-    pub seq: Seq,
-    /// The message.
-    pub message: GroupMessage,
 }

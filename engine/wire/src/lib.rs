@@ -15,6 +15,7 @@ pub mod authority;
 pub mod certificate;
 pub mod codec;
 pub mod commit;
+mod commit_error;
 pub mod distribution;
 pub mod entry;
 pub mod frame;

@@ -2,10 +2,10 @@
 
 use crate::authority;
 use crate::commit::Operation;
+use crate::commit_error::CommitError;
 use crate::ids::{AccountId, DeviceId, DeviceKey, Epoch, LeafIndex, RosterHash, Timestamp};
 use crate::limits::{CLOCK_SKEW, MAX_MANIFEST_AGE, MAX_OPERATIONS};
 use crate::manifest::Manifest;
-use crate::public_group::CommitError;
 use crate::roster::{FreeLeaves, Leaf, LeafChange, Role, Roster, RosterStep};
 use std::collections::{BTreeMap, BTreeSet};
 
