@@ -3,6 +3,7 @@
 not encrypted."""
 
 import argparse
+import copy
 import json
 import sys
 import time
@@ -13,7 +14,7 @@ from codec import Malformed
 from connection import Connection, ServerRefused
 from crypto import Refused
 from device import Device, load, now, save
-from group import Group, Sealed, SenderKey, Sender, Staged, StagedCommit
+from group import Group, Pending, Sealed, SenderKey, Sender, Staged, StagedCommit
 from roster import Public
 from structures import COMMIT, Leaf, Manifest, ManifestBody, Note, Prekeys, Text, device_id
 
@@ -32,7 +33,8 @@ class Profile:
 class Client:
     def __init__(self, path, profile=None):
         self.path = path
-        self.profile = profile or load(path, Profile, Group, Public, Leaf, Sender, SenderKey, Staged, StagedCommit, Sealed)
+        self.profile = profile or load(path, Profile, Group, Public, Leaf, Sender, SenderKey, Pending, Staged,
+                                       StagedCommit, Sealed)
         self.connection = None
 
     @classmethod
@@ -63,30 +65,30 @@ class Client:
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def sync(self):
-        """Joins the groups that this device was added to and processes what is new in all. Returns the new events as
-        (group id, event)."""
+    def sync(self, order=None):
+        """Joins the groups that this device was added to and processes what is new in all, in the order of the groups
+        given (and no others), or in the server's. Returns the new events as (group id, event)."""
         _, (rows,) = self.connect().request("groups")
-        new, waiting = [], {}
-        for group, joined, left, _, _ in rows:
+        rows = {row[0]: row for row in rows}
+        new = []
+        for group in rows if order is None else order:
+            _, joined, left, _, _ = rows[group]
             held = self.profile.groups.get(group)
             if held is not None and joined <= held.cursor:
                 new += [(group, event) for event in self.catch_up(group)]
-            elif left is None:          # new, or removed and added again, perhaps both since the last look
-                waiting[group] = joined
-        # A welcome may be on a chain that another group's welcome opens: go round for as long as that helps.
-        while waiting:
-            joined_now = []
-            for group, joined in waiting.items():
-                try:
-                    joined_now.append((group, self.join(group, joined)))
-                except (Refused, Malformed) as refused:
-                    problem = refused
-            if not joined_now:
-                raise problem
-            for group, event in joined_now:
-                del waiting[group]
-                new += [(group, event)] + [(group, event) for event in self.catch_up(group)]
+                continue
+            if held is not None:        # removed and added again, perhaps both since the last look (R83)
+                held.forget(self.profile.device)
+                del self.profile.groups[group]
+                self.save()
+            if left is not None:
+                continue
+            try:
+                new.append((group, self.join(group, joined)))
+            except (Refused, Malformed) as problem:
+                new.append((group, dict(kind="not joined", reason=str(problem))))
+                continue
+            new += [(group, event) for event in self.catch_up(group)]
         return new
 
     def join(self, group, joined):
@@ -100,10 +102,11 @@ class Client:
                     raise Refused("not a commit of this group")
             commits += entries
             epoch += len(entries)
-        held = Group.join(self.profile.device, group, [entry for entry in commits if entry.seq <= joined])
-        self.profile.groups[group] = held
+        device = copy.deepcopy(self.profile.device)         # nothing of a welcome that is refused remains
+        held = Group.join(device, group, [entry for entry in commits if entry.seq <= joined])
+        self.profile.groups[group], self.profile.device = held, device
         event = dict(kind="joined", seq=held.cursor, epoch=held.public.epoch, note=held.note)
-        self._keep(group, event)
+        self._keep(group, [event])
         return event
 
     def catch_up(self, group):
@@ -116,7 +119,8 @@ class Client:
                 if refused.name == "not member":
                     break
                 raise
-            new += [self.process(entry) for entry in entries]
+            for entry in entries:
+                new += self.process(entry)
             held = self.profile.groups[group]
             if not entries or held.cursor >= head:
                 break
@@ -124,12 +128,12 @@ class Client:
 
     def process(self, entry):
         held = self.profile.groups[entry.group]
-        self.profile.groups[entry.group], self.profile.device, event = held.receive(self.profile.device, entry, now())
-        self._keep(entry.group, event)
-        return event
+        self.profile.groups[entry.group], self.profile.device, events = held.receive(self.profile.device, entry, now())
+        self._keep(entry.group, events)
+        return events
 
-    def _keep(self, group, event):
-        self.profile.events.setdefault(group, []).append(event)
+    def _keep(self, group, events):
+        self.profile.events.setdefault(group, []).extend(events)
         self.save()
 
     def listen(self, seconds):
@@ -140,8 +144,13 @@ class Client:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             entry = self.connection.push(left)
-            if entry is not None and entry.seq > self.profile.groups[entry.group].cursor:
-                yield entry.group, self.process(entry)
+            if entry is None:
+                continue
+            held = self.profile.groups.get(entry.group)
+            if held is None or held.removed:                # added, or added again
+                yield from self.sync()
+            elif entry.seq > held.cursor:
+                yield from ((entry.group, event) for event in self.process(entry))
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
@@ -159,7 +168,12 @@ class Client:
                 message = self.profile.groups[group].seal(self.profile.device, content, message_id)
                 message_id = self.profile.groups[group].sealed[-1].id
                 self.save()
-                _, (_, seq) = self.connect().request("post", group, message)
+                try:
+                    _, (_, seq) = self.connect().request("post", group, message)
+                except ServerRefused:
+                    self.profile.groups[group].sealed.pop()     # nothing links to what is not in the log
+                    self.save()
+                    raise
                 self.catch_up(group)
                 return seq
             except ServerRefused as refused:
@@ -207,17 +221,31 @@ class Client:
 
     def change(self, group, adds=(), removes=(), label="a group"):
         """`adds` and `removes` are names in the server's directory. What it tells is trusted here."""
-        self.catch_up(group)
-        held = self.profile.groups[group]
         manifests = [(0, self.lookup(name)) for name in adds]
         accounts = [ManifestBody.read(Manifest.read(self.lookup(name)).body).account for name in removes]
         keys = [key for _, data in manifests for key in ManifestBody.read(Manifest.read(data).body).devices]
-        prekeys = self.prekeys_of(self.others(held) + [device_id(key) for key in keys])
-        upload = stage(held, self.profile.device, manifests, accounts, prekeys, now(),
-                       Note(label).bytes())
+        for _ in range(5):
+            self.catch_up(group)
+            held = self.profile.groups[group]
+            prekeys = self.prekeys_of(self.others(held) + [device_id(key) for key in keys])
+            upload = stage(held, self.profile.device, manifests, accounts, prekeys, now(), Note(label).bytes())
+            try:
+                self.upload_commit(group, upload)
+                return self.catch_up(group)
+            except ServerRefused as refused:
+                if refused.name != "head moved":
+                    raise
+        raise Refused("the log moves faster than this client")
+
+    def upload_commit(self, group, upload):
+        """Uploads what was staged. What the server refuses is staged no more (R45)."""
         self.save()
-        self.connection.request("commit", *upload)
-        return self.catch_up(group)
+        try:
+            self.connect().request("commit", *upload)
+        except ServerRefused:
+            self.profile.groups[group].staged_commit = None
+            self.save()
+            raise
 
     def lookup(self, name):
         _, (manifest,) = self.connect().request("lookup", name)

@@ -1,4 +1,5 @@
-"""The rules of commits (R30 to R39), each kept and each broken: this implementation and the server must agree."""
+"""The rules of commits (R30 to R39), each kept and each broken: this implementation and the server must agree. Beside
+them the server makes promises that are no rules here (R39a, R39b)."""
 
 import structures as st
 from authoring import genesis
@@ -49,8 +50,9 @@ class Log:
         owner.connect().request("commit", commit, [], [])
         self.public = held.public
 
-    def attempt(self, what, client, operations, valid, **change):
-        """Makes a commit, asks both, compares with what the document says."""
+    def attempt(self, what, client, operations, valid, accepted=None, **change):
+        """Makes a commit, asks both, compares with what the document says. `accepted`: by the server, where that is not
+        whether the commit is valid."""
         public, author = self.public, Person.of(client)
         try:
             leaves = apply(public.leaves, st.CommitBody(ZEROS, public.epoch + 1, ZEROS, 0, ZEROS, None, operations, ZEROS,
@@ -82,7 +84,8 @@ class Log:
         except ServerRefused as refused:
             there = str(refused)
         with self.test.subTest(what):
-            self.test.assertEqual((not here, not there), (valid, valid), f"here: {here or 'ok'}; server: {there or 'ok'}")
+            self.test.assertEqual((not here, not there), (valid, valid if accepted is None else accepted),
+                                  f"here: {here or 'ok'}; server: {there or 'ok'}")
         if next_ is not None and not there:
             self.public = next_
 
@@ -163,7 +166,12 @@ class Rules:
             # and what is allowed
             yes("a role to what it is", owner, [role(m, MEMBER)])
             yes("a time before the head's", owner, [role(m, MEMBER)], time=now() - DAY)
-            yes("a time far from now", owner, [role(m, MEMBER)], time=now() + 365 * DAY)
+            # R39b
+            yes("from the future", owner, [role(m, MEMBER)], accepted=False, time=now() + 11 * MINUTE)
+            yes("from the near future", owner, [role(m, MEMBER)], time=now() + 9 * MINUTE)
+            # R39a: there is no distribution, but only for adds that matters
+            yes("another last distribution", owner, [add(out)], accepted=False, last_distribution=1)
+            yes("another last distribution without an add", owner, [role(m, MEMBER)], last_distribution=1)
             pair = Person(devices=2, version=3)
             yes("an admin adds an account of two devices, one out of reach", admin, [add(pair)],
                 unreachable=pair.devices[:1])

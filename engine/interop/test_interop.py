@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""Holds this implementation against the vectors, and against the programs where they are built.
+"""Holds this implementation against the vectors, against itself (test_parties.py), and against the programs where they
+are built.
 
-CONCLAVE_BIN_DIR names the directory of `conclave` and `conclave-server` (default: target/debug of this repository).
+CONCLAVE_BIN_DIR names the directory of `conclave` and `conclave-server` (default: target/debug of this repository). What
+is skipped is listed at the end. Ends by itself after 110 seconds, and stops what it started.
 """
 
+import copy
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import pairwise
 import structures as st
+from authoring import stage
 from client import Client, text_of
 from codec import Malformed, read_versioned, versioned
 from connection import ServerRefused
@@ -29,10 +34,15 @@ from group import (Group, distribution_keys, epoch_secrets, message_keys, messag
 from padding import pad, unpad
 from roster import Public, leaf_hash, roster_hash, tree
 from rules import Rules
+from structures import MINUTE
 
 HERE = Path(__file__).resolve().parent
 VECTORS = HERE.parent / "testdata" / "vectors"
 BINARIES = Path(os.environ.get("CONCLAVE_BIN_DIR", HERE.parent.parent / "target" / "debug")).resolve()
+
+LIMIT = 110         # seconds
+# The programs get what they need on their command lines.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CONCLAVE_")}
 
 x = bytes.fromhex
 
@@ -336,8 +346,8 @@ class Vectors(unittest.TestCase):
             self.check(v, note=held.note)
             events = []
             for entry in log[v["joined"]:]:
-                held, bob, event = held.receive(bob, entry, v["now"])
-                events.append(event)
+                held, bob, some = held.receive(bob, entry, v["now"])
+                events += some
             read = [{"content": e["content"].hex(), "from": e["device"].hex(), "id": e["id"].hex()}
                     for e in events if e["kind"] == "message"]
             self.assertEqual(read, v["reads"])
@@ -351,32 +361,37 @@ class Server:
     """A server on a free loopback port with a directory of its own, for as long as the block lasts."""
 
     def __enter__(self):
-        self.directory = tempfile.TemporaryDirectory(prefix="conclave-interop-")
+        self.process = None
+        self.directory = tempfile.TemporaryDirectory(prefix="conclave-interop-", ignore_cleanup_errors=True)
         self.path = Path(self.directory.name)
         self.errors = open(self.path / "server.log", "w")
-        self.process = subprocess.Popen([BINARIES / "conclave-server", "--data", self.path / "data", "--listen",
-                                         "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=self.errors, text=True)
-        watchdog = threading.Timer(180, self.process.kill)      # nothing here waits for ever
-        watchdog.daemon = True
-        watchdog.start()
-        self.watchdog = watchdog
-        line = self.process.stdout.readline()
-        found = re.search(r"ws://\S+", line)
-        if not found:
+        self.watchdog = threading.Timer(100, lambda: self.process and self.process.kill())  # nothing here waits for ever
+        self.watchdog.daemon = True
+        self.watchdog.start()
+        try:
+            self.process = subprocess.Popen([BINARIES / "conclave-server", "--data", self.path / "data", "--listen",
+                                             "127.0.0.1:0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                            stderr=self.errors, text=True, env=ENVIRONMENT)
+            line = self.process.stdout.readline()
+            found = re.search(r"ws://\S+", line)
+            if not found:
+                raise RuntimeError(f"the server did not start: {line!r} {(self.path / 'server.log').read_text()[-500:]!r}")
+        except BaseException:
             self.__exit__()
-            raise RuntimeError(f"the server did not start: {line!r}")
+            raise
         self.url = found.group()
         return self
 
     def __exit__(self, *_):
         self.watchdog.cancel()
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process.stdout.close()
         self.errors.close()
         self.directory.cleanup()
 
@@ -396,8 +411,8 @@ class Rust:
         self.options = ["--profile", profile, "--key-file", key_file]
 
     def __call__(self, *words):
-        done = subprocess.run([BINARIES / "conclave", *self.options, *words], capture_output=True, text=True, timeout=60,
-                              stdin=subprocess.DEVNULL)
+        done = subprocess.run([BINARIES / "conclave", *self.options, *words], capture_output=True, text=True, timeout=40,
+                              stdin=subprocess.DEVNULL, env=ENVIRONMENT)
         if done.returncode:
             raise AssertionError(f"conclave {' '.join(map(str, words))}: status {done.returncode}: {done.stderr}")
         return done.stdout
@@ -407,16 +422,21 @@ class Rust:
         lines = [json.loads(line) for line in self("log", group, "--json").splitlines()]
         return [(line.get("sender"), line["text"]) for line in lines if line.get("kind") == "message"]
 
+    def alarms(self):
+        """What this user was alarmed about since the last look."""
+        lines = [json.loads(line) for line in self("listen", "--json").splitlines()]
+        return [line["text"] for line in lines if line["kind"] == "alarm"]
+
 
 class Together(Rules, unittest.TestCase):
     def setUp(self):
         if not (BINARIES / "conclave-server").exists():
-            self.skipTest(f"no conclave-server in {BINARIES}")
+            self.skipTest("no conclave-server is built")
 
     def quiet(self, *events):
         """Nothing refused, nothing missing, nobody locked out."""
         for _, event in events:
-            self.assertNotIn(event["kind"], ("refused", "repeat"), event)
+            self.assertNotIn(event["kind"], ("refused", "repeat", "pending", "not joined"), event)
             self.assertFalse({"alarm", "locked out"} & event.keys(), event)
             self.assertTrue(event.get("readable", True), event)
         return events
@@ -476,6 +496,226 @@ class Together(Rules, unittest.TestCase):
         cy.send_text(group, "5")
         self.assertEqual(texts(self.quiet(*bob.sync()))[-1:], ["5"])
 
+    def test_promises_of_the_server(self):
+        """R39a, R39b: the last distribution is compared for adds alone; nothing from the future is taken."""
+        with Server() as server:
+            ann, bob, cy = (server.python(name) for name in ("ann", "bob", "cy"))
+            try:
+                group = ann.create_group()
+                ann.change(group, adds=["bob", "cy"])
+                bob.sync()
+                before = ann.profile.groups[group].public.epoch
+                cy_account = cy.profile.device.account
+                server.python("dee").close()
+                dee = ann.lookup("dee")
+                dee_device = st.device_id(st.ManifestBody.read(st.Manifest.read(dee).body).devices[0])
+                bob.send_text(group, "Ann has not seen my key")
+                for adds, removes, accepted in (([(0, dee)], [], False), ([], [cy_account], True)):
+                    held = ann.profile.groups[group]
+                    prekeys = ann.prekeys_of(ann.others(held) + [dee_device])
+                    upload = stage(held, ann.profile.device, adds, removes, prekeys, now())
+                    if accepted:
+                        ann.upload_commit(group, upload)
+                        continue
+                    with self.assertRaises(ServerRefused) as caught:
+                        ann.upload_commit(group, upload)
+                    self.assertEqual(caught.exception.name, "head moved")
+                self.assertEqual(texts(self.quiet(*((group, event) for event in ann.catch_up(group)))),
+                                 ["Ann has not seen my key"])
+                self.assertEqual(ann.profile.groups[group].public.epoch, before + 1)
+                for ahead, accepted in ((11 * MINUTE, False), (9 * MINUTE, True)):
+                    held = ann.profile.groups[group]
+                    upload = held.distribute(ann.profile.device, ann.prekeys_of(ann.others(held)), now() + ahead)
+                    ann.save()
+                    if accepted:
+                        ann.connect().request("distribute", group, *upload)
+                        continue
+                    with self.assertRaises(ServerRefused) as caught:
+                        ann.connect().request("distribute", group, *upload)
+                    self.assertEqual(caught.exception.name, "invalid entry")
+                ann.send_text(group, "in time")
+                self.assertEqual(texts(self.quiet(*bob.sync())), ["in time"])
+            finally:
+                for user in (ann, bob, cy):
+                    user.close()
+
+    def test_removed_and_added_while_offline(self):
+        """R83: a device whose cursor is before `joined` forgets the group, with its chains, and joins anew."""
+        with Server() as server:
+            ann, cy = server.python("ann"), server.python("cy")
+            try:
+                group, other = ann.create_group(), ann.create_group()
+                for one in (group, other):
+                    ann.change(one, adds=["cy"])
+                    ann.send_text(one, "before")
+                self.assertEqual(texts(self.quiet(*cy.sync())), ["before"] * 2)
+                for one in (group, other):
+                    cy.send_text(one, "by cy")
+                ann.sync()
+                for _ in range(2):
+                    ann.change(group, removes=["cy"])
+                    ann.change(group, adds=["cy"])
+                    ann.send_text(group, "back")
+                ann.change(other, removes=["cy"])
+                ann.change(other, adds=["cy"])
+                ann.change(other, removes=["cy"])
+                got = self.quiet(*cy.sync())
+                self.assertEqual([event["kind"] for of, event in got], ["joined", "message"])
+                self.assertEqual(texts(got), ["back"])
+                self.assertNotIn(other, cy.profile.groups)
+                self.assertEqual({of for of, _ in cy.profile.device.pairwise.receiving}, {group})
+                cy.send_text(group, "by cy again")
+                self.assertEqual(texts(self.quiet(*ann.sync()))[-1:], ["by cy again"])
+                # and once it has joined anew, what is left of a subscription does no harm
+                self.assertEqual(cy.sync(), [])
+            finally:
+                ann.close()
+                cy.close()
+
+    def test_rust_removes_and_adds_while_offline(self):
+        """R83 with the command, each being the one that is offline."""
+        self.need_the_command()
+        with Server() as server:
+            alice, py = server.rust("alice"), server.python("pyuser")
+            try:
+                alice("group", "create", "talk", "pyuser")
+                alice("send", "talk", "before")
+                self.assertEqual(texts(self.quiet(*py.sync())), ["before"])
+                (group,) = py.profile.groups
+                py.send_text(group, "by Python")
+                alice.log("talk")
+                alice("group", "remove", "talk", "pyuser")
+                alice("send", "talk", "not for Python")
+                alice("group", "add", "talk", "pyuser")
+                alice("send", "talk", "back")
+                self.assertEqual(texts(self.quiet(*py.sync())), ["back"])
+                py.send_text(group, "by Python again")
+                self.assertEqual(alice.log("talk")[-1], ("pyuser", "by Python again"))
+                alice("send", "talk", "and on")
+                self.assertEqual(texts(self.quiet(*py.sync())), ["and on"])
+
+                group = py.create_group()
+                py.change(group, adds=["alice"], label="made")
+                py.send_text(group, "before")
+                self.assertEqual(alice.log("made"), [("pyuser", "before")])
+                alice("send", "made", "by Rust")
+                self.quiet(*py.sync())
+                py.change(group, removes=["alice"])
+                py.send_text(group, "not for Alice")
+                py.change(group, adds=["alice"], label="made")
+                py.send_text(group, "back")
+                alice("listen")
+                name = group.hex()
+                self.assertEqual(alice.log(name)[-1], ("pyuser", "back"))
+                self.assertNotIn("not for Alice", [text for _, text in alice.log(name)])
+                alice("send", name, "by Rust again")
+                self.assertEqual(texts(self.quiet(*py.sync())), ["by Rust again"])
+                self.assertEqual(alice.alarms(), [])
+            finally:
+                py.close()
+
+    def test_two_groups_in_either_order(self):
+        """R58 with the command: who is added to two groups may read their logs in any order, whoever adds."""
+        self.need_the_command()
+        with Server() as server:
+            alice, carol = server.rust("alice"), server.rust("carol")
+            pythons = [server.python(name) for name in ("py-a", "py-b", "py-c")]
+            try:
+                for label in ("one", "two"):
+                    alice("group", "create", label, "carol", *("py-a", "py-b", "py-c"))
+                for turn in range(2):
+                    for label in ("one", "two"):
+                        alice("send", label, f"{turn} in {label}")
+                for label in ("one", "two"):
+                    alice("group", "remove", label, "carol")        # a commit secret for each
+                    alice("send", label, f"without Carol in {label}")
+                _, (rows,) = pythons[0].connect().request("groups")
+                groups = [row[0] for row in rows]
+                orders = [groups, groups[::-1]]
+                for py, order in zip(pythons, orders):
+                    for group in order:
+                        got = self.quiet(*py.sync([group]))
+                        label = st.Note.read(got[0][1]["note"]).label
+                        self.assertEqual(texts(got), [f"0 in {label}", f"1 in {label}", f"without Carol in {label}"])
+                        self.assertIn("distribution", [event["kind"] for _, event in got])
+                # Chains that Python opens, in both groups at once, read by the command in its own order.
+                for py, order in zip(pythons, orders):
+                    for turn in range(2):
+                        for group in order:
+                            py.send_text(group, f"{turn} by {py.profile.name}")
+                expected = sorted((py.profile.name, f"{turn} by {py.profile.name}") for py in pythons[:2]
+                                  for turn in range(2))
+                for label in ("two", "one"):
+                    self.assertEqual(sorted(alice.log(label)[-4:]), expected)
+                self.assertEqual(alice.alarms(), [])
+                # The third reads only now, everything at once, and last first.
+                got = self.quiet(*pythons[2].sync(orders[1]))
+                self.assertEqual(len(texts(got)), 14)
+
+                # Python makes two groups, and the command reads the second one first.
+                py = pythons[0]
+                made = [py.create_group() for _ in range(2)]
+                for group, label in zip(made, ("three", "four")):
+                    py.change(group, adds=["alice", "py-b"], label=label)
+                for turn in range(2):
+                    for group in made:
+                        py.send_text(group, f"turn {turn}")
+                for group in made:
+                    py.change(group, removes=["py-b"])
+                    py.send_text(group, "without B")
+                for label in ("four", "three"):
+                    self.assertEqual([text for _, text in alice.log(label)], ["turn 0", "turn 1", "without B"])
+                self.assertEqual(alice.alarms(), [])
+            finally:
+                for py in pythons:
+                    py.close()
+
+    def test_pending_messages(self):
+        """R68 with the command: the same log, read at once or in pieces, here and there."""
+        self.need_the_command()
+        with Server() as server:
+            alice, bob = server.rust("alice"), server.rust("bob")
+            py, reader = server.python("pyuser"), server.python("reader")
+            try:
+                group = py.create_group()
+                py.change(group, adds=["alice", "bob", "reader"], label="talk")
+                py.send_text(group, "first")
+                reader.sync()
+                alice.log("talk")                               # Bob reads all at once, at the end
+
+                def post(text, break_it, forge=False):
+                    held = py.profile.groups[group]
+                    if forge:
+                        held = copy.deepcopy(held)
+                    message = held.seal(py.profile.device, st.Text(0, now(), text).bytes())
+                    py.connect().request("post", group, message[:-64] + bytes(64) if break_it else message)
+
+                post("pending", True)
+                self.assertEqual(texts(reader.sync()), [])
+                self.assertEqual([text for _, text in alice.log("talk")], ["first"])
+                post("pending too", True)
+                post("forged", True, forge=True)
+                alice.log("talk")
+                post("authentic", False)
+                expected = ["first", "pending", "pending too", "authentic"]
+                self.assertEqual(texts(reader.sync()), expected[1:])
+                self.assertEqual([text for _, text in alice.log("talk")], expected)
+                post("pending still", True)
+                post("on", False)
+                py.sync()                                       # raises its alarms: these are not what it made
+                py.change(group, removes=["reader"])
+                py.send_text(group, "in the next epoch")
+                expected += ["pending still", "on", "in the next epoch"]
+                for user in (alice, bob):
+                    self.assertEqual([text for _, text in user.log("talk")], expected)
+            finally:
+                py.close()
+                reader.close()
+
+    def need_the_command(self):
+        if not (BINARIES / "conclave").exists():
+            self.skipTest("no conclave command is built")
+
     def fetched(self, user, group, after):
         try:
             return user.connect().request("fetch", group, after, 10)[1][0]
@@ -492,8 +732,7 @@ class Together(Rules, unittest.TestCase):
 
     def test_rust_and_python(self):
         """Rust adds Python, both write and read, others come and go, Rust removes Python."""
-        if not (BINARIES / "conclave").exists():
-            self.skipTest(f"no conclave in {BINARIES}")
+        self.need_the_command()
         with Server() as server:
             alice, bob, py = server.rust("alice"), server.rust("bob"), server.python("pyuser")
             try:
@@ -537,8 +776,7 @@ class Together(Rules, unittest.TestCase):
 
     def test_python_makes_the_group(self):
         """The other way round: a Rust user joins a group that Python made, and is removed from it."""
-        if not (BINARIES / "conclave").exists():
-            self.skipTest(f"no conclave in {BINARIES}")
+        self.need_the_command()
         with Server() as server:
             alice, py, other = server.rust("alice"), server.python("pyuser"), server.python("other")
             try:
@@ -561,5 +799,23 @@ class Together(Rules, unittest.TestCase):
                 other.close()
 
 
+def stop(number, _):
+    """Unwinds, so that servers are stopped and directories removed."""
+    print(f"stopped by signal {number}" + (f": more than {LIMIT} s" if number == signal.SIGALRM else ""), file=sys.stderr)
+    raise KeyboardInterrupt
+
+
+def main():
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(number, stop)
+    signal.alarm(LIMIT)
+    sys.modules["test_interop"] = sys.modules["__main__"]
+    names = sys.argv[1:] or ["test_parties", "test_interop"]
+    result = unittest.TextTestRunner(verbosity=2).run(unittest.defaultTestLoader.loadTestsFromNames(names))
+    for test, why in result.skipped:
+        print(f"not tested: {test.id().rpartition('.')[2]}: {why}", file=sys.stderr)
+    return 0 if result.wasSuccessful() else 1
+
+
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    sys.exit(main())
