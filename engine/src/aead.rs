@@ -1,7 +1,7 @@
 //! XChaCha20-Poly1305, as the protocol uses it.
 
 use crate::secret::Secret;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -11,18 +11,42 @@ use zeroize::Zeroizing;
 #[error("the ciphertext is not authentic")]
 pub(crate) struct AeadError;
 
-/// Encrypts; the tag comes last.
+/// Bytes that a ciphertext has more than its plaintext. A plaintext with that much spare capacity is not copied.
+pub(crate) const TAG: usize = 16;
+
+/// Encrypts where the plaintext lies, so that no copy of it has to be wiped; the tag comes last.
 ///
 /// The cipher refuses only plaintexts of more than 256 GiB, which nothing here can hold; were it to refuse, the result
 /// would be empty and open for nobody.
-pub(crate) fn seal(key: &Secret<32>, nonce: &[u8; 24], aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
-    let payload = Payload { msg: plaintext, aad };
-    let sealed = cipher(key).encrypt(&XNonce::from(*nonce), payload);
+pub(crate) fn seal(
+    key: &Secret<32>,
+    nonce: &[u8; 24],
+    aad: &[u8],
+    mut plaintext: Zeroizing<Vec<u8>>,
+) -> Vec<u8> {
+    if plaintext.capacity() - plaintext.len() < TAG {
+        // Growing in place could leave the plaintext behind, unwiped.
+        let mut roomy = Zeroizing::new(Vec::with_capacity(plaintext.len() + TAG));
+        roomy.extend_from_slice(&plaintext);
+        plaintext = roomy;
+    }
+    let sealed = cipher(key).encrypt_in_place(&XNonce::from(*nonce), aad, &mut *plaintext);
     debug_assert!(sealed.is_ok());
-    sealed.unwrap_or_default()
+    if sealed.is_ok() { std::mem::take(&mut *plaintext) } else { Vec::new() }
 }
 
-/// Decrypts what [`seal`] made.
+/// Decrypts what [`seal`] made, into bytes that are the embedder's and not wiped: a message's.
+pub(crate) fn open_message(
+    key: &Secret<32>,
+    nonce: &[u8; 24],
+    ciphertext: &[u8],
+) -> Result<Vec<u8>, AeadError> {
+    let mut bytes = ciphertext.to_vec();
+    cipher(key).decrypt_in_place(&XNonce::from(*nonce), &[], &mut bytes).map_err(|_| AeadError)?;
+    Ok(bytes)
+}
+
+/// Decrypts what [`seal`] made, into bytes that are wiped.
 pub(crate) fn open(
     key: &Secret<32>,
     nonce: &[u8; 24],

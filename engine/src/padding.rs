@@ -3,6 +3,7 @@
 //! Source: Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs", section 4
 //! (Padmé); ISO/IEC 7816-4 for the mark.
 
+use crate::aead::TAG;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -11,11 +12,11 @@ use zeroize::Zeroizing;
 #[error("the padding is not valid")]
 pub(crate) struct PaddingError;
 
-/// The concatenation of `parts` with the mark and zeros, allocated once at its final size.
+/// The concatenation of `parts` with the mark and zeros, allocated once, with room for the tag that it will get.
 pub(crate) fn pad(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
     let padded_length = padme(length);
-    let mut padded = Zeroizing::new(Vec::with_capacity(padded_length));
+    let mut padded = Zeroizing::new(Vec::with_capacity(padded_length + TAG));
     for part in parts {
         padded.extend_from_slice(part);
     }

@@ -86,7 +86,7 @@ impl ContinuedOpening {
         rng.fill_bytes(&mut nonce);
         let header = header(&chain, index);
         let aad = associated(&header, context, sender, recipient);
-        let ciphertext = aead::seal(&key(step), &nonce, &aad, &padding::pad(&[payload]));
+        let ciphertext = aead::seal(&key(step), &nonce, &aad, padding::pad(&[payload]));
         [&header[..], &nonce, &ciphertext].concat()
     }
 }

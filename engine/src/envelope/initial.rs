@@ -220,7 +220,7 @@ impl Draft {
         let path = path.into_iter().map(PathNode).collect();
         let plaintext = Plaintext { body: self.body, index, path, signature };
         let padded = padding::pad(&[&Zeroizing::new(codec::encode(&plaintext))]);
-        let ciphertext = aead::seal(&self.keys.key, &self.keys.nonce, &self.transcript, &padded);
+        let ciphertext = aead::seal(&self.keys.key, &self.keys.nonce, &self.transcript, padded);
         (InitialEnvelope { ciphertext: Opaque(ciphertext), ..self.envelope }, self.keys.chain)
     }
 }

@@ -57,7 +57,7 @@ fn forge(bob: &mut Person, alice: &Person, forgery: &Forgery<'_>) -> Vec<u8> {
     let keys = MessageKeys::derive(key.chain.peek(&kdf::CHAIN, index, u16::MAX).unwrap().key());
     let header = Header { epoch: group.epoch(), leaf, generation: key.generation(), index };
     let (link, hedge) = (state.link.unwrap(), [7; 8]);
-    let ciphertext = aead::seal(&keys.key, &keys.nonce(&hedge), &[], forgery.plaintext);
+    let ciphertext = aead::seal(&keys.key, &keys.nonce(&hedge), &[], forgery.plaintext.to_vec().into());
     let mut binding =
         Binding { group: group.id(), head: group.public.head(), certificate: key.certificate.hash() };
     (forgery.binding)(&mut binding);

@@ -88,7 +88,7 @@ impl SenderKeyContent {
 
     fn seal(&self, content_key: &Secret<32>, certificate: &CertificateHash) -> Vec<u8> {
         let (key, nonce) = content_aead(content_key, certificate);
-        aead::seal(&key, &nonce, &[], &Zeroizing::new(codec::encode(self)))
+        aead::seal(&key, &nonce, &[], Zeroizing::new(codec::encode(self)))
     }
 }
 

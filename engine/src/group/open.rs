@@ -146,12 +146,16 @@ pub(super) fn digest(binding: &Binding, message: &MessageView<'_>, keys: &Messag
 
 /// Message id and content. `None` if the ciphertext is not one of this key.
 pub(super) fn decrypt(message: &MessageView<'_>, keys: &MessageKeys) -> Option<(MessageId, Vec<u8>)> {
-    let padded = aead::open(&keys.key, &keys.nonce(message.hedge), &[], message.ciphertext).ok()?;
-    let (id, content) = padding::unpad(&padded).ok()?.split_first_chunk()?;
-    if content.is_empty() {
+    let mut bytes = aead::open_message(&keys.key, &keys.nonce(message.hedge), message.ciphertext).ok()?;
+    let (id, content) = padding::unpad(&bytes).ok()?.split_first_chunk()?;
+    let (id, length) = (MessageId::from_bytes(*id), content.len());
+    if length == 0 {
         return None;
     }
-    Some((MessageId::from_bytes(*id), content.to_vec()))
+    // What is left after the padding and the id is moved to the front, not copied elsewhere.
+    bytes.truncate(MessageId::SIZE + length);
+    bytes.drain(..MessageId::SIZE);
+    Some((id, bytes))
 }
 
 /// Whether a message with this link follows the sender's last one.

@@ -110,7 +110,7 @@ impl Group {
         rng.fill_bytes(&mut hedge);
         let keys = MessageKeys::derive(&message_key);
         let plaintext = padding::pad(&[id.as_bytes(), content]);
-        let ciphertext = aead::seal(&keys.key, &keys.nonce(&hedge), &[], &plaintext);
+        let ciphertext = aead::seal(&keys.key, &keys.nonce(&hedge), &[], plaintext);
         let view = Binding { group: self.public.id(), head: self.public.head(), certificate };
         let digest = view.digest(&header, &link, &hedge, &keys.commitment, &ciphertext);
         let signature = signature::sign(&key.signing, LABEL, &digest);

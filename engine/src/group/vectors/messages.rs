@@ -129,7 +129,7 @@ fn messages_on_one_chain() {
         assert_eq!(*padded, bytes(&vector["padded"]));
         let plaintext = [bytes(&vector["message_id"]), bytes(&vector["content"])].concat();
         assert_eq!(padding::unpad(&padded), Ok(plaintext.as_slice()));
-        let sealed = aead::seal(&keys.key, &keys.nonce(view.hedge), &[], &padded);
+        let sealed = aead::seal(&keys.key, &keys.nonce(view.hedge), &[], padded);
         let signing = SigningKey::from_bytes(&array(&vector["signing_seed"]));
         let signature = signature::sign(&signing, LABEL, &digest);
         assert_eq!(message::assemble(&header, view.link, view.hedge, &sealed, &signature), wire);
