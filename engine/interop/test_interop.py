@@ -17,6 +17,7 @@ import tempfile
 import threading
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -34,7 +35,7 @@ from group import (Group, distribution_keys, epoch_secrets, message_keys, messag
 from padding import pad, unpad
 from roster import Public, leaf_hash, roster_hash, tree
 from rules import Rules
-from structures import MINUTE
+from structures import DAY, MINUTE
 
 HERE = Path(__file__).resolve().parent
 VECTORS = HERE.parent / "testdata" / "vectors"
@@ -711,6 +712,87 @@ class Together(Rules, unittest.TestCase):
             finally:
                 py.close()
                 reader.close()
+
+    def test_links_and_certificates(self):
+        """R60, R65 with the command: links across generations; a certificate that a commit makes void."""
+        self.need_the_command()
+        with Server() as server:
+            alice, py, other = server.rust("alice"), server.python("pyuser"), server.python("other")
+            try:
+                group = py.create_group()
+                py.change(group, adds=["alice", "other"], label="talk")
+
+                def distribute(at):
+                    held = py.profile.groups[group]
+                    upload = held.distribute(py.profile.device, py.prekeys_of(py.others(held)), at)
+                    py.save()
+                    py.connect().request("distribute", group, *upload)
+                    py.catch_up(group)
+
+                def post(text):
+                    message = py.profile.groups[group].seal(py.profile.device, st.Text(0, now(), text).bytes())
+                    py.connect().request("post", group, message)
+                    py.catch_up(group)
+
+                distribute(now())
+                distribute(now())           # without `first link`: the first message links to the first certificate
+                post("first")
+                distribute(now() - 14 * DAY - 5 * MINUTE)
+                post("under an old certificate")
+                self.assertEqual([text for _, text in alice.log("talk")], ["first", "under an old certificate"])
+                self.assertEqual(alice.alarms(), [])
+                held = py.profile.groups[group]
+                upload = stage(held, py.profile.device, [], [other.profile.device.account],
+                               py.prekeys_of(py.others(held)), now() + 9 * MINUTE)
+                py.upload_commit(group, upload)
+                copied = copy.deepcopy(py.profile.groups[group])
+                with mock.patch("group.too_old", lambda *_: False):         # one that does not keep to R60
+                    device = copy.deepcopy(py.profile.device)
+                    (entry,) = self.fetched(py, group, copied.cursor)
+                    copied, device, _ = copied.receive(device, entry, now())
+                    void = copied.seal(device, st.Text(0, now(), "under a void one").bytes())
+                py.connect().request("post", group, void)
+                py.sync()
+                self.assertEqual(len(alice.alarms()), 1)
+                py.send_text(group, "under a new one")
+                self.assertEqual([text for _, text in alice.log("talk")][1:], ["under an old certificate",
+                                                                               "under a new one"])
+                self.assertEqual(len(alice.alarms()), 0)
+            finally:
+                py.close()
+                other.close()
+
+    def test_listening(self):
+        """R82: a subscription goes through a removal, and an add after it."""
+        with Server() as server:
+            ann, cy = server.python("ann"), server.python("cy")
+            try:
+                group = ann.create_group()
+                ann.change(group, adds=["cy"])
+                ann.send_text(group, "before")
+                heard = cy.listen(20)
+
+                def until(text):
+                    events = []
+                    while texts(events)[-1:] != [text]:
+                        events.append(next(heard))
+                    return [event["kind"] for _, event in self.quiet(*events)]
+
+                until("before")
+                ann.send_text(group, "pushed")
+                self.assertEqual(until("pushed"), ["message"])
+                ann.change(group, removes=["cy"])
+                ann.change(group, adds=["cy"])
+                ann.send_text(group, "back")
+                self.assertEqual(until("back"), ["removed", "joined", "message"])
+                other = ann.create_group()
+                ann.change(other, adds=["cy"])
+                ann.send_text(other, "elsewhere")
+                self.assertEqual([kind for kind in until("elsewhere") if kind != "distribution"], ["joined", "message"])
+                heard.close()
+            finally:
+                ann.close()
+                cy.close()
 
     def need_the_command(self):
         if not (BINARIES / "conclave").exists():
