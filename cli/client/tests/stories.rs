@@ -298,7 +298,7 @@ async fn live() {
     world.stop().await;
     let unsent = alice.send("team", "kept").await.unwrap_err();
     assert!(matches!(unsent, ClientError::Queued { .. }), "{unsent}");
-    assert_eq!(unsent.exit_code(), 5);
+    assert_eq!(unsent.exit_code(), 12);
     world.start().await;
     alice.send("team", "3").await.unwrap();
     alice.send("team", "4").await.unwrap();
