@@ -176,6 +176,7 @@ impl Group {
         self.own.replace_staged(key, *distribution.digest());
         self.put_own_keys(&mut changes);
         self.put_own_state(&mut changes);
+        self.put_own_past(&mut changes);
         let deliveries =
             deliveries.into_iter().map(|delivery| Opaque(delivery.unwrap_or_default())).collect();
         let upload = DistributionUpload { distribution: distribution.encode(), deliveries };

@@ -103,6 +103,7 @@ impl Group {
         let tag = tag(message);
         if let Some(id) = self.own.confirm(&tag) {
             self.put_own_state(changes);
+            self.put_own_past(changes);
             return Ok(Event::Sent { id });
         }
         if !self.own.past.contains(&tag) {

@@ -72,6 +72,7 @@ impl Group {
         self.put_head(changes);
         self.put_own_keys(changes);
         self.put_own_state(changes);
+        self.put_own_past(changes);
         self.put_sender_chains(changes);
         let (epoch, state) = (self.epoch(), self.state());
         Ok(Event::EpochChanged { epoch, author, added, removed, roles, origin, state })
@@ -123,6 +124,7 @@ impl Group {
         self.put_head(changes);
         self.put_own_keys(changes);
         self.put_own_state(changes);
+        self.put_own_past(changes);
     }
 
     /// Chains and skipped keys of removed devices are erased with the commit.

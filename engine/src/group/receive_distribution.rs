@@ -111,6 +111,7 @@ impl Group {
         self.own.active = Some(key);
         self.put_own_keys(changes);
         self.put_own_state(changes);
+        self.put_own_past(changes);
         Ok(())
     }
 }

@@ -104,10 +104,16 @@ pub(super) struct OwnStateRecord {
     pub(super) next_generation: Generation,
     #[n(5)]
     pub(super) unconfirmed: Vec<UnconfirmedRecord>,
-    #[n(6)]
-    pub(super) past: Vec<ByteArray<8>>,
 }
 record!(OwnStateRecord, "own sender state record");
+
+/// Apart from the state, because sealing does not touch it.
+#[derive(Encode, Decode)]
+pub(super) struct OwnPastRecord {
+    #[n(0)]
+    pub(super) tags: Vec<ByteArray<8>>,
+}
+record!(OwnPastRecord, "own past record");
 
 #[derive(Encode, Decode)]
 pub(super) struct UnconfirmedRecord {

@@ -7,6 +7,7 @@
 //! | `leaf/` index | one roster leaf | commits that change it |
 //! | `own/key`, `own/staged` | certificate and signing key of our sender keys | distributions of ours, commits |
 //! | `own/state` | our chain, links, unconfirmed messages | every message of ours |
+//! | `own/past` | tags of what we made in this epoch and is done with | what the log shows of ours, commits |
 //! | `sender/` device | certificate of another's sender key | its distributions |
 //! | `peer/` device | pairwise chains to and from it | deliveries |
 //! | `chain/` device | seed, chain, skipped keys, link, pending messages | its messages, commits |
@@ -15,8 +16,8 @@ use super::epoch::SeedAndChain;
 use super::message_id::MessageId;
 use super::pending::Pending;
 use super::records::{
-    ChainRecord, ChainRecordRef, CursorRecord, HeadRecord, OwnKeyRecord, OwnStagedRecord, OwnStateRecord,
-    SecretsRecord, SenderRecord, StagedRecord, UnconfirmedRecord,
+    ChainRecord, ChainRecordRef, CursorRecord, HeadRecord, OwnKeyRecord, OwnPastRecord, OwnStagedRecord,
+    OwnStateRecord, SecretsRecord, SenderRecord, StagedRecord, UnconfirmedRecord,
 };
 use super::sender_key::{OwnKey, OwnSender, PeerKey, PeerSender, Unconfirmed};
 use super::state::{Group, Me, Staged};
@@ -39,6 +40,7 @@ const LEAF: &[u8] = b"leaf/";
 const OWN_KEY: &[u8] = b"own/key";
 const OWN_STAGED: &[u8] = b"own/staged";
 const OWN_STATE: &[u8] = b"own/state";
+const OWN_PAST: &[u8] = b"own/past";
 const SENDER: &[u8] = b"sender/";
 const CHAIN: &[u8] = b"chain/";
 
@@ -55,6 +57,7 @@ impl Group {
         self.put_head(changes);
         self.put_own_keys(changes);
         self.put_own_state(changes);
+        self.put_own_past(changes);
         for sender in self.senders.keys() {
             self.put_sender_key(sender, changes);
         }
@@ -133,9 +136,14 @@ impl Group {
             sealed: own.active.as_ref().map_or(0, |key| key.sealed),
             next_generation: own.next_generation,
             unconfirmed: unconfirmed.collect(),
-            past: own.past.iter().map(|tag| ByteArray::from(*tag)).collect(),
         };
         changes.put(self.scope(), OWN_STATE.to_vec(), &record);
+    }
+
+    /// After the tags of what is done with have changed.
+    pub(super) fn put_own_past(&self, changes: &mut Changes) {
+        let record = OwnPastRecord { tags: self.own.past.iter().map(|tag| ByteArray::from(*tag)).collect() };
+        changes.put(self.scope(), OWN_PAST.to_vec(), &record);
     }
 
     pub(super) fn put_sender_key(&self, device: &DeviceId, changes: &mut Changes) {
@@ -181,6 +189,7 @@ struct Parts {
     own_key: Option<OwnKeyRecord>,
     own_staged: Option<OwnStagedRecord>,
     own_state: Option<OwnStateRecord>,
+    own_past: Option<OwnPastRecord>,
     senders: BTreeMap<DeviceId, SenderRecord>,
     chains: BTreeMap<DeviceId, ChainRecord>,
     peers: Vec<(DeviceId, Peer)>,
@@ -194,6 +203,7 @@ impl Parts {
             OWN_KEY => self.own_key = Some(codec::decode(bytes)?),
             OWN_STAGED => self.own_staged = Some(codec::decode(bytes)?),
             OWN_STATE => self.own_state = Some(codec::decode(bytes)?),
+            OWN_PAST => self.own_past = Some(codec::decode(bytes)?),
             name => self.take_indexed(name, bytes)?,
         }
         Ok(())
@@ -232,7 +242,8 @@ impl Parts {
             group.pairwise.load(device, peer);
         }
         let state = self.own_state.ok_or(LoadError::Missing("own sender state"))?;
-        group.own = own_sender(state, self.own_key, self.own_staged)?;
+        let past = self.own_past.ok_or(LoadError::Missing("own past"))?;
+        group.own = own_sender(state, past, self.own_key, self.own_staged)?;
         for (device, sender) in self.senders {
             let chain = self.chains.remove(&device).ok_or(LoadError::Missing("sender chain"))?;
             group.senders.insert(device, peer_sender(sender, chain)?);
@@ -243,6 +254,7 @@ impl Parts {
 
 fn own_sender(
     state: OwnStateRecord,
+    past: OwnPastRecord,
     key: Option<OwnKeyRecord>,
     staged: Option<OwnStagedRecord>,
 ) -> Result<OwnSender, LoadError> {
@@ -267,7 +279,7 @@ fn own_sender(
         link: link(state.link),
         confirmed_link: link(state.confirmed_link),
         unconfirmed: unconfirmed.collect(),
-        past: state.past.into_iter().map(|tag| *tag).collect(),
+        past: past.tags.into_iter().map(|tag| *tag).collect(),
     })
 }
 
