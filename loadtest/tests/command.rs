@@ -56,6 +56,8 @@ fn seal_measures_every_size_and_group() {
             assert!(number(&side["times_primitives"]) > 0.0);
         }
     }
+    let catch_up = &results["catch_up"].as_array().unwrap()[0];
+    assert!(number(&catch_up["us"]["median"]) > 0.0 && number(&catch_up["backlog"]) > 0.0);
     let groups = results["groups"].as_array().unwrap();
     for work in ["distribute", "take_sender_key", "remove", "take_removal", "join"] {
         for devices in [4, 10] {

@@ -10,7 +10,7 @@ use conclave_engine::limits::{MAX_MESSAGES_PER_SENDER_KEY, MAX_UNCONFIRMED};
 use conclave_engine::wire::entry::{Entry, EntryKind};
 use conclave_engine::wire::ids::Seq;
 use conclave_engine::wire::limits::MESSAGE_OVERHEAD;
-use conclave_engine::{Changes, Event, PrekeyBook};
+use conclave_engine::{Changes, Device, Event, Group, PrekeyBook};
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::hint::black_box;
@@ -143,7 +143,11 @@ impl Pair {
         Ok(OutstandingRow { content_bytes: size, waiting: WAITING, seal_us, stored_bytes: stored })
     }
 
-    fn seal(&mut self, content: &[u8], rng: &mut StdRng) -> Result<(Entry, Duration, Changes), Failure> {
+    pub(super) fn seal(
+        &mut self,
+        content: &[u8],
+        rng: &mut StdRng,
+    ) -> Result<(Entry, Duration, Changes), Failure> {
         let group = self.alice.group.as_mut().ok_or_else(no_group)?;
         let begun = Instant::now();
         let sealed = group.seal(content, rng);
@@ -167,11 +171,17 @@ impl Pair {
         }
     }
 
-    fn confirm(&mut self, entry: &Entry) -> Result<(), Failure> {
+    pub(super) fn confirm(&mut self, entry: &Entry) -> Result<(), Failure> {
         match self.alice.receive(entry)? {
             Event::Sent { .. } => Ok(()),
             _ => Err(Failure::Wrong("the sender does not know her own message".into())),
         }
+    }
+
+    /// The device that reads, and its group.
+    pub(super) fn reader(&mut self) -> Result<(&mut Device, &mut Group), Failure> {
+        let group = self.bob.group.as_mut().ok_or_else(no_group)?;
+        Ok((&mut self.bob.device, group))
     }
 
     fn primitives(&self, padded: &[u8]) -> Result<(Duration, Duration), Failure> {
@@ -201,7 +211,7 @@ impl Pair {
     }
 }
 
-fn content(size: usize, rng: &mut StdRng) -> Vec<u8> {
+pub(super) fn content(size: usize, rng: &mut StdRng) -> Vec<u8> {
     let mut content = vec![0; size];
     rng.fill_bytes(&mut content);
     content

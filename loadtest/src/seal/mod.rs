@@ -1,5 +1,6 @@
 //! `seal`: what the engine costs, alone, in one thread.
 
+mod catch_up;
 mod commits;
 mod messages;
 mod person;
@@ -45,6 +46,9 @@ pub(crate) fn run(args: &SealArgs) -> Result<Verdict, Failure> {
     }
     progress.say("sealing behind many messages that wait to be confirmed");
     results.outstanding.push(pair.measure_outstanding(256, plan.repetitions, &mut rng)?);
+    saver.save(&results, false)?;
+    progress.say("reading a backlog");
+    results.catch_up.push(catch_up::measure(plan.repetitions, args.quick, &mut rng)?);
     saver.save(&results, false)?;
     for devices in plan.devices {
         let devices = usize::try_from(devices).unwrap_or(usize::MAX);

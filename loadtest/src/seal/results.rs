@@ -11,6 +11,7 @@ pub(super) struct Results {
     timed_region: TimedRegion,
     pub(super) messages: Vec<MessageRow>,
     pub(super) outstanding: Vec<OutstandingRow>,
+    pub(super) catch_up: Vec<CatchUpRow>,
     pub(super) groups: Vec<GroupRow>,
 }
 
@@ -20,6 +21,7 @@ struct TimedRegion {
     seal: &'static str,
     open: &'static str,
     primitives: &'static str,
+    catch_up: &'static str,
     groups: &'static str,
     join: &'static str,
 }
@@ -32,6 +34,8 @@ const TIMED_REGION: TimedRegion = TimedRegion {
     primitives: "two BLAKE3 derivations of 64 and 88 bytes, BLAKE3 digest over 168 bytes and the ciphertext, \
                  XChaCha20-Poly1305 of the padded plaintext, Ed25519 sign (seal) or strict verification (open), with \
                  the libraries and flags of the engine, measured after each block of 32 messages",
+    catch_up: "Group::receive_all on each page of entries of one sender: parsing, chain steps, decryption, links, one \
+               signature in 64, the records to store made; decoding the frames and storing the records are outside",
     groups: "one Group::distribute, Group::commit or Group::receive call on state read back from its records, the \
              records to store made; prekeys are verified before; storing, encoding and sending are outside",
     join: "Newcomer::commit on every commit from the genesis and Newcomer::open on the welcome",
@@ -73,6 +77,16 @@ pub(super) struct OutstandingRow {
     pub(super) waiting: usize,
     pub(super) seal_us: Spread,
     pub(super) stored_bytes: usize,
+}
+
+/// Reading a backlog of one sender in pages, for each message.
+#[derive(Debug, Serialize)]
+pub(super) struct CatchUpRow {
+    pub(super) content_bytes: usize,
+    pub(super) backlog: u32,
+    pub(super) page: usize,
+    pub(super) us: Spread,
+    pub(super) per_second: f64,
 }
 
 /// One piece of work in a group of one size.
@@ -132,8 +146,9 @@ pub(super) enum Contact {
 
 impl Results {
     pub(super) fn new() -> Self {
-        let (messages, outstanding, groups) = (Vec::new(), Vec::new(), Vec::new());
-        Self { timed_region: TIMED_REGION, messages, outstanding, groups }
+        let (messages, outstanding) = (Vec::new(), Vec::new());
+        let (catch_up, groups) = (Vec::new(), Vec::new());
+        Self { timed_region: TIMED_REGION, messages, outstanding, catch_up, groups }
     }
 }
 
@@ -151,11 +166,23 @@ impl Display for Results {
                 row.stored_bytes
             )?;
         }
+        for row in &self.catch_up {
+            writeln!(
+                f,
+                "catch up with {} messages of {} B, in pages of {}: {} µs a message, {:.0} a second\n",
+                row.backlog,
+                row.content_bytes,
+                row.page,
+                three(&row.us),
+                row.per_second
+            )?;
+        }
         writeln!(f, "Groups, µs each time: min / median / max of the repetitions\n")?;
         writeln!(f, "{}", self.group_table())?;
         let region = &self.timed_region;
         writeln!(f, "Timed:\n  seal: {}\n  open: {}", region.seal, region.open)?;
         writeln!(f, "  primitives: {}", region.primitives)?;
+        writeln!(f, "  catch up: {}", region.catch_up)?;
         writeln!(f, "  groups: {}\n  join: {}", region.groups, region.join)
     }
 }
