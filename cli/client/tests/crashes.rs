@@ -8,7 +8,7 @@ mod support;
 use conclave_client::{Client, ClientError};
 use std::time::Duration;
 use support::proxy::{Loss, Proxy};
-use support::{World, line, name, names, read, sync};
+use support::{World, line, name, names, next, read, sync};
 
 /// A server that is reached through a proxy alone.
 async fn behind_proxy() -> (World, Proxy) {
@@ -194,11 +194,30 @@ async fn notices_survive_a_death() {
     alice.create_group("team", &names(&["bob"])).await.unwrap();
     alice.send("team", "one").await.unwrap();
     alice.send("team", "two").await.unwrap();
-    assert_eq!(support::next(&mut bob).await, "joined by alice");
-    assert_eq!(support::next(&mut bob).await, "alice: one");
+    assert_eq!(next(&mut bob).await, "joined by alice");
+    assert_eq!(next(&mut bob).await, "alice: one");
     world.copy("bob", "bob-died");
     drop(bob);
     let mut died = world.open("bob-died").await;
     assert_eq!(sync(&mut died).await, ["joined by alice", "alice: one", "alice: two"], "none is lost");
     assert_eq!(sync(&mut died).await, Vec::<String>::new());
+}
+
+/// (R68) A message whose signature was broken on the way is held back, which is said at once; the sender's next message
+/// vouches for it.
+#[tokio::test]
+async fn a_broken_signature_is_told_and_mended() {
+    let (world, proxy) = behind_proxy().await;
+    let mut alice = create(&world, &proxy, "alice").await;
+    let mut bob = create(&world, &proxy, "bob").await;
+    alice.create_group("team", &names(&["bob"])).await.unwrap();
+    alice.send("team", "first").await.unwrap();
+    assert_eq!([next(&mut bob).await, next(&mut bob).await], ["joined by alice", "alice: first"]);
+    proxy.spoil_next_push(1);
+    alice.send("team", "second").await.unwrap();
+    assert_eq!(next(&mut bob).await, "ALARM a message is held back: its signature does not fit");
+    assert_eq!(read(&mut bob, "team"), ["alice: first"]);
+    alice.send("team", "third").await.unwrap();
+    assert_eq!([next(&mut bob).await, next(&mut bob).await], ["alice: second", "alice: third"]);
+    assert_eq!(read(&mut bob, "team"), ["alice: first", "alice: second", "alice: third"]);
 }

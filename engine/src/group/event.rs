@@ -133,6 +133,8 @@ impl std::fmt::Debug for GroupMessage {
 pub struct Recovered {
     /// Where in the log it stands.
     pub seq: Seq,
+    /// The entry that vouches for it; show it before that one.
+    pub vouched_by: Seq,
     /// The message.
     pub message: GroupMessage,
 }

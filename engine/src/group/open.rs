@@ -83,7 +83,7 @@ impl Group {
             last = Some(vouched.own_link);
             let (id, content) = (vouched.id, vouched.content.clone());
             let message = GroupMessage { sender, id, content, continuity };
-            recovered.push(Recovered { seq: vouched.seq, message });
+            recovered.push(Recovered { seq: vouched.seq, vouched_by: entry.seq, message });
         }
         let continuity = continuity(last, &link);
         *expected = Some(own_link);

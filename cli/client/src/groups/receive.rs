@@ -55,7 +55,11 @@ impl Local {
 
     fn take(&mut self, id: GroupId, entries: &[Entry], caught_up: CaughtUp) -> Result<(), ClientError> {
         let mut batch = Batch { changes: caught_up.changes, ..Batch::default() };
+        let mut recovered = caught_up.recovered.into_iter().peekable();
         for (entry, (seq, result)) in entries.iter().zip(caught_up.events) {
+            while let Some(Recovered { seq, message, .. }) = recovered.next_if(|it| it.vouched_by == seq) {
+                batch.note_message(seq, message);
+            }
             match result {
                 Ok(event) => self.note_event(id, entry, event, &mut batch)?,
                 Err(error) if is_harmless(&error) => {}
@@ -63,9 +67,6 @@ impl Local {
                     batch.alarm(seq, &format!("entry {seq} was refused: {error}"), advice(&error));
                 }
             }
-        }
-        for Recovered { seq, message } in caught_up.recovered {
-            batch.note_message(seq, message);
         }
         self.store_batch(id, batch)
     }
@@ -84,6 +85,12 @@ impl Local {
                 self.finish(id, batch, |item| !matches!(item, OutboxItem::Message { .. }))?;
             }
             Event::Message(message) => batch.note_message(seq, message),
+            // No honest run makes one, so it is told at once and not only if nothing vouches for it.
+            Event::Pending { .. } => batch.alarm(
+                seq,
+                "a message is held back: its signature does not fit",
+                "it is shown if its sender's next message vouches for it; if not, the server or a member made it up",
+            ),
             Event::Sent { id: message } => self.note_sent(id, seq, message, batch)?,
             Event::SenderKey { sender, readable, .. } => {
                 if sender.device == self.device.id() {

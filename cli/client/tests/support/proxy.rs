@@ -32,6 +32,8 @@ struct State {
     silent: AtomicBool,
     loss: std::sync::Mutex<Loss>,
     failed: Notify,
+    /// Of which connection the next push is spoilt; the first is 0.
+    spoilt: AtomicUsize,
 }
 
 impl Proxy {
@@ -47,15 +49,16 @@ impl Proxy {
             silent: AtomicBool::new(false),
             loss: std::sync::Mutex::new(Loss::Request),
             failed: Notify::new(),
+            spoilt: AtomicUsize::new(usize::MAX),
         });
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
-            loop {
+            for number in 0.. {
                 let (client, _) = listener.accept().await.unwrap();
                 let server = TcpStream::connect(server).await.unwrap();
                 client.set_nodelay(true).unwrap();
                 server.set_nodelay(true).unwrap();
-                tokio::spawn(pass(client, server, Arc::clone(&shared)));
+                tokio::spawn(pass(client, server, Arc::clone(&shared), number));
             }
         });
         Self { address, state }
@@ -76,18 +79,24 @@ impl Proxy {
         self.state.left.store(usize::MAX, Ordering::SeqCst);
     }
 
+    /// Flips a bit at the end of the next push that this connection gets: in the signature, if it is a message that
+    /// comes alone.
+    pub fn spoil_next_push(&self, connection: usize) {
+        self.state.spoilt.store(connection, Ordering::SeqCst);
+    }
+
     /// Waits until it has failed.
     pub async fn failed(&self) {
         self.state.failed.notified().await;
     }
 }
 
-async fn pass(client: TcpStream, server: TcpStream, state: Arc<State>) {
+async fn pass(client: TcpStream, server: TcpStream, state: Arc<State>, number: usize) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
         _ = requests(from_client, to_server, &state) => {}
-        _ = answers(from_server, to_client, &state) => {}
+        _ = answers(from_server, to_client, &state, number) => {}
     }
 }
 
@@ -143,13 +152,25 @@ async fn frame(client: &mut OwnedReadHalf) -> Option<Vec<u8>> {
     Some(frame)
 }
 
-async fn answers(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, state: &State) -> Option<()> {
+async fn answers(
+    mut server: OwnedReadHalf,
+    mut client: OwnedWriteHalf,
+    state: &State,
+    number: usize,
+) -> Option<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let n = server.read(&mut buffer).await.ok().filter(|n| *n > 0)?;
         if state.silent.load(Ordering::SeqCst) {
             // The frame that was let through is on its way: whoever reads it ends the connection.
             std::future::pending::<()>().await;
+        }
+        // Behind the frame's head of 4 bytes: version, an array of two, variant 2.
+        let is_push = buffer[..n].get(4..7) == Some(&[1, 0x82, 2]);
+        let spoils = is_push && state.spoilt.load(Ordering::SeqCst) == number;
+        if spoils {
+            state.spoilt.store(usize::MAX, Ordering::SeqCst);
+            buffer[n - 1] ^= 1;
         }
         client.write_all(&buffer[..n]).await.ok()?;
     }
