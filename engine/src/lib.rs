@@ -92,6 +92,7 @@ mod prekeys;
 mod ratchet;
 mod record;
 mod secret;
+mod slots;
 
 // The harness of the integration tests serves the tests in this crate too, which look inside.
 #[cfg(test)]

@@ -53,3 +53,7 @@ pub const MAX_PENDING_BYTES: usize = 256 << 10;
 
 /// The embedder's note to newcomers.
 pub const MAX_NOTE: usize = 1024;
+
+/// Devices in one record of those that hold many: a commit in a group of 1,000 senders writes 32 records instead of
+/// 1,000, and a record stays below 4 KiB, so that the first message of a sender in an epoch, which rewrites one, is cheap.
+pub const SLOTS_PER_PAGE: u32 = 32;

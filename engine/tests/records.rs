@@ -106,8 +106,10 @@ fn records_of_an_unknown_kind() {
 
 #[test]
 fn missing_records() {
-    let needed: [&[u8]; 7] =
-        [b"identity", b"prekeys/", b"head", b"cursor", b"own/state", b"own/key", b"chain/"];
+    let needed: [&[u8]; 10] = [
+        b"identity", b"prekeys/", b"head", b"cursor", b"own/state", b"own/key", b"sender/", b"secrets/", b"chain/",
+        b"peer/",
+    ];
     for (scope, records) in scopes() {
         for prefix in needed.iter().filter(|prefix| records.iter().any(|(name, _)| name.starts_with(prefix)))
         {

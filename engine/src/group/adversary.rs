@@ -168,7 +168,7 @@ fn welcomes_by_a_hostile_author() {
         let thief = case.alice.copy();
         let dispatch = Dispatch { from: &thief.device, context, upload: Upload::Commit, reach };
         let mut pairwise = Pairwise::new(context.group);
-        let sealed = pairwise.seal_to(to, payload, dispatch, &mut rng, &mut Changes::default());
+        let sealed = pairwise.seal_to(&[to], payload, dispatch, &mut rng, &mut Changes::default()).remove(0);
         Entry { delivery: Some(Opaque(sealed.unwrap())), ..entry.clone() }
     };
     let welcome = |head, init| Welcome { head, init, senders: Vec::new(), note: Opaque::default() };

@@ -116,12 +116,14 @@ impl Group {
         }
 
         // Everything has been checked.
+        let mut moved = Vec::with_capacity(followed.len());
         for (device, chain, link) in followed {
             let sender = self.senders.get_mut(&device)?;
             sender.link = Some(link);
             sender.key.as_mut()?.chain.follow(chain);
-            self.put_sender_chain(&device, &mut caught_up.changes);
+            moved.push(device);
         }
+        self.put_chains_of(&moved, &mut caught_up.changes);
         self.pass(last, &mut caught_up.changes);
         caught_up.events.extend(events);
         Some(())

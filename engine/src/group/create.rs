@@ -76,7 +76,7 @@ impl Group {
         // A founder checks the genesis as everybody else will.
         let unverified = UnverifiedCommit::decode(&commit).map_err(|_| CommitError::Genesis)?;
         let (public, _) = PublicGroup::from_genesis(unverified)?;
-        let group = Self::new(public, Me::of(device), Some(secrets.init), Seq(0));
+        let mut group = Self::new(public, Me::of(device), Some(secrets.init), Seq(0));
         let mut changes = Changes::default();
         group.put_all(&mut changes);
         Ok(NewGroup { group, commit, changes })

@@ -9,9 +9,13 @@ mod epoch;
 #[cfg(test)]
 mod erasure;
 mod event;
+#[cfg(test)]
+mod forgetting;
 mod join;
 mod message_id;
 mod open;
+#[cfg(test)]
+mod page_counts;
 mod pending;
 mod receive;
 mod receive_commit;
@@ -19,6 +23,7 @@ mod receive_distribution;
 mod records;
 mod seal;
 mod sender_key;
+mod sender_storage;
 mod stage;
 mod state;
 mod storage;

@@ -134,9 +134,8 @@ impl Group {
             total -= 1;
             evicted.insert(device);
         }
-        for device in evicted {
-            self.put_sender_chain(&device, changes);
-        }
+        let evicted: Vec<_> = evicted.into_iter().collect();
+        self.put_chains_of(&evicted, changes);
     }
 }
 

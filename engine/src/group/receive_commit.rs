@@ -111,10 +111,7 @@ impl Group {
     fn erase(&mut self, step: Step, changes: &mut Changes) {
         self.put_leaves(step.outcome(), changes);
         let senders: Vec<DeviceId> = self.senders.keys().copied().collect();
-        for sender in senders {
-            self.delete_sender(&sender, changes);
-        }
-        self.senders.clear();
+        self.delete_senders(&senders, changes);
         self.pairwise.forget_all(changes);
         self.public.advance(step);
         self.removed = true;
@@ -129,12 +126,10 @@ impl Group {
 
     /// Chains and skipped keys of removed devices are erased with the commit.
     fn drop_senders(&mut self, removed: &[(LeafIndex, Leaf)], changes: &mut Changes) {
-        for device in removed.iter().map(|(_, leaf)| leaf.device.id()) {
-            self.pairwise.forget(&device, changes);
-            if self.senders.remove(&device).is_some() {
-                self.delete_sender(&device, changes);
-            }
-        }
+        let removed: Vec<DeviceId> = removed.iter().map(|(_, leaf)| leaf.device.id()).collect();
+        self.pairwise.forget(&removed, changes);
+        // The pages are written when all senders have entered the epoch.
+        self.forget_senders(&removed, changes);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::sender_key::PeerSender;
 use crate::ratchet::{Chain, ReceivingChain};
 use crate::secret::Secret;
+use crate::slots::Slot;
 use conclave_wire::codec::Structure;
 use conclave_wire::ids::{
     AccountId, CommitHash, DeviceId, Epoch, Generation, MessageIndex, Opaque, Seq, Timestamp,
@@ -133,25 +134,60 @@ pub(super) struct SenderRecord {
     pub(super) certificate: Option<Opaque>,
     #[n(2)]
     pub(super) generation: Generation,
+    /// Its place in the pages of secrets.
+    #[n(3)]
+    pub(super) slot: Slot,
 }
 record!(SenderRecord, "sender record");
 
-/// The two halves of a sender that messages and commits move.
+/// What stands on one slot of a page: a sender's secrets that commits move.
+#[derive(Encode, Decode)]
+pub(super) struct SlotRecord {
+    #[n(0)]
+    pub(super) seed: Secret<32>,
+    /// The chain key at index 0; none once something was read on the chain in this epoch.
+    #[n(1)]
+    pub(super) chain: Option<Secret<32>>,
+    /// None as soon as the chain is: it moves with it.
+    #[n(2)]
+    pub(super) link: Option<ByteArray<16>>,
+}
+
+/// A page of senders' secrets, by slot. Those at the end that are null are left out.
+#[derive(Encode, Decode)]
+#[cbor(transparent)]
+pub(super) struct SecretsPage(#[n(0)] pub(super) Vec<Option<SlotRecord>>);
+
+impl Structure for SecretsPage {
+    const NAME: &'static str = "page of sender secrets";
+    const MAX_BYTES: usize = 4096;
+}
+
+/// Encodes as [`SlotRecord`] does.
+#[derive(Encode)]
+pub(super) struct SlotRecordRef<'a> {
+    #[n(0)]
+    pub(super) seed: &'a Secret<32>,
+    #[n(1)]
+    pub(super) chain: Option<&'a Secret<32>>,
+    #[n(2)]
+    pub(super) link: Option<ByteArray<16>>,
+}
+
+/// A sender's chain from its first message in an epoch on: what each further message moves.
 #[derive(Encode, Decode)]
 pub(super) struct ChainRecord {
     #[n(0)]
     pub(super) link: Option<ByteArray<16>>,
     #[n(1)]
-    pub(super) seed: Option<Secret<32>>,
+    pub(super) chain: ReceivingChain,
     #[n(2)]
-    pub(super) chain: Option<ReceivingChain>,
-    #[n(3)]
     pub(super) pending: Vec<PendingRecord>,
 }
 record!(ChainRecord, "sender chain record");
 
 /// Encodes as [`ChainRecord`] does.
-pub(super) struct ChainRecordRef<'a>(pub(super) &'a PeerSender);
+pub(super) struct ChainRecordRef<'a>(pub(super) &'a PeerSender, pub(super) &'a ReceivingChain);
 
 /// A message that waits for a later one to vouch for it.
 #[derive(Encode, Decode)]
@@ -176,11 +212,10 @@ impl<C> Encode<C> for ChainRecordRef<'_> {
         e: &mut minicbor::Encoder<W>,
         ctx: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        let sender = self.0;
-        e.array(4)?;
+        let Self(sender, chain) = self;
+        e.array(3)?;
         e.encode_with(sender.link.map(ByteArray::from), ctx)?;
-        e.encode_with(sender.key.as_ref().map(|key| &key.seed), ctx)?;
-        e.encode_with(sender.key.as_ref().map(|key| &key.chain), ctx)?;
+        e.encode_with(chain, ctx)?;
         e.array(sender.pending.iter().count() as u64)?;
         for pending in sender.pending.iter() {
             e.array(6)?.encode_with(pending.seq, ctx)?.encode_with(pending.index, ctx)?;

@@ -177,6 +177,13 @@ impl PeerSender {
         }
     }
 
+    /// Whether something was read on the chain in this epoch, so that from here on messages move it, and not only
+    /// commits.
+    pub(crate) fn has_moved(&self) -> bool {
+        let at_start = |key: &PeerKey| key.chain.chain().index() == MessageIndex(0);
+        self.key.as_ref().is_some_and(|key| !at_start(key)) || !self.pending.is_empty()
+    }
+
     /// Forgets the key, and with it what would come next: no alarm over what could not have been read.
     pub(crate) fn drop_key(&mut self) {
         self.key = None;

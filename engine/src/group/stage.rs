@@ -170,11 +170,13 @@ impl Group {
         rng: &mut impl CryptoRng,
         changes: &mut Changes,
     ) -> Vec<WelcomeFor> {
-        let seal = |newcomer: &(AccountId, DeviceId)| {
-            let welcome = self.pairwise.seal_to(*newcomer, welcome, dispatch, rng, changes)?;
-            Some(WelcomeFor { device: newcomer.1, welcome: Opaque(welcome) })
-        };
-        newcomers.iter().filter_map(seal).collect()
+        let sealed = self.pairwise.seal_to(newcomers, welcome, dispatch, rng, changes);
+        let addressed = newcomers.iter().zip(sealed);
+        addressed
+            .filter_map(|((_, device), welcome)| {
+                Some(WelcomeFor { device: *device, welcome: Opaque(welcome?) })
+            })
+            .collect()
     }
 
     /// Refuses before anything is stepped what would not fit a frame.

@@ -2,6 +2,7 @@
 
 use super::event::GroupState;
 use super::sender_key::{OwnSender, PeerSender};
+use super::sender_storage::SenderPlaces;
 use crate::device::Device;
 use crate::limits::{MAX_MESSAGES_PER_SENDER_KEY, MAX_SENDER_KEY_AGE};
 use crate::pairwise::{Pairwise, Upload};
@@ -30,6 +31,8 @@ pub struct Group {
     pub(super) staged: Option<Staged>,
     pub(super) own: OwnSender,
     pub(super) senders: BTreeMap<DeviceId, PeerSender>,
+    /// Where the senders' records are.
+    pub(super) places: SenderPlaces,
     /// Chains to and from each other device.
     pub(super) pairwise: Pairwise,
 }
@@ -66,6 +69,7 @@ impl Group {
             staged: None,
             own: OwnSender::default(),
             senders: BTreeMap::new(),
+            places: SenderPlaces::default(),
         }
     }
 

@@ -8,20 +8,20 @@
 //! | `own/key`, `own/staged` | certificate and signing key of our sender keys | distributions of ours, commits |
 //! | `own/state` | our chain, links, unconfirmed messages | every message of ours |
 //! | `own/past` | tags of what we made in this epoch and is done with | what the log shows of ours, commits |
-//! | `sender/` device | certificate of another's sender key | its distributions |
-//! | `peer/` device | pairwise chains to and from it | deliveries |
-//! | `chain/` device | seed, chain, skipped keys, link, pending messages | its messages, commits |
+//!
+//! Those of other devices' sender keys are in [`super::sender_storage`], those of pairwise chains in
+//! [`crate::pairwise`].
 
 use super::epoch::SeedAndChain;
 use super::message_id::MessageId;
-use super::pending::Pending;
 use super::records::{
-    ChainRecord, ChainRecordRef, CursorRecord, HeadRecord, OwnKeyRecord, OwnPastRecord, OwnStagedRecord,
-    OwnStateRecord, SecretsRecord, SenderRecord, StagedRecord, UnconfirmedRecord,
+    CursorRecord, HeadRecord, OwnKeyRecord, OwnPastRecord, OwnStagedRecord, OwnStateRecord, SecretsRecord,
+    StagedRecord, UnconfirmedRecord,
 };
-use super::sender_key::{OwnKey, OwnSender, PeerKey, PeerSender, Unconfirmed};
+use super::sender_key::{OwnKey, OwnSender, Unconfirmed};
+use super::sender_storage::SenderParts;
 use super::state::{Group, Me, Staged};
-use crate::pairwise::{PEER, Peer};
+use crate::pairwise::PeerParts;
 use crate::record::{Changes, LoadError, Records, Scope};
 use crate::secret::Secret;
 use conclave_wire::certificate::UnverifiedCertificate;
@@ -32,7 +32,6 @@ use conclave_wire::public_group::{Outcome, PublicGroup};
 use conclave_wire::roster::{Leaf, Roster};
 use ed25519_dalek::SigningKey;
 use minicbor::bytes::ByteArray;
-use std::collections::BTreeMap;
 
 const CURSOR: &[u8] = b"cursor";
 const HEAD: &[u8] = b"head";
@@ -41,15 +40,13 @@ const OWN_KEY: &[u8] = b"own/key";
 const OWN_STAGED: &[u8] = b"own/staged";
 const OWN_STATE: &[u8] = b"own/state";
 const OWN_PAST: &[u8] = b"own/past";
-const SENDER: &[u8] = b"sender/";
-const CHAIN: &[u8] = b"chain/";
 
 impl Group {
-    fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> Scope {
         Scope::Group(self.id())
     }
 
-    pub(super) fn put_all(&self, changes: &mut Changes) {
+    pub(super) fn put_all(&mut self, changes: &mut Changes) {
         for index in (0..).map(LeafIndex).take(self.roster().leaf_count()) {
             self.put_leaf(index, self.roster().leaf(index), changes);
         }
@@ -58,8 +55,9 @@ impl Group {
         self.put_own_keys(changes);
         self.put_own_state(changes);
         self.put_own_past(changes);
-        for sender in self.senders.keys() {
-            self.put_sender_key(sender, changes);
+        let senders: Vec<DeviceId> = self.senders.keys().copied().collect();
+        for sender in senders {
+            self.put_sender_key(&sender, changes);
         }
         self.put_sender_chains(changes);
         self.pairwise.put_all(changes);
@@ -146,30 +144,6 @@ impl Group {
         changes.put(self.scope(), OWN_PAST.to_vec(), &record);
     }
 
-    pub(super) fn put_sender_key(&self, device: &DeviceId, changes: &mut Changes) {
-        let Some(sender) = self.senders.get(device) else { return };
-        let certificate = sender.key.as_ref().map(|key| Opaque(key.certificate.encode()));
-        let record = SenderRecord { since: sender.since, certificate, generation: sender.generation };
-        changes.put(self.scope(), [SENDER, device.as_bytes()].concat(), &record);
-    }
-
-    pub(super) fn put_sender_chain(&self, device: &DeviceId, changes: &mut Changes) {
-        if let Some(sender) = self.senders.get(device) {
-            put_chain(self.scope(), device, sender, changes);
-        }
-    }
-
-    pub(super) fn put_sender_chains(&self, changes: &mut Changes) {
-        for (device, sender) in &self.senders {
-            put_chain(self.scope(), device, sender, changes);
-        }
-    }
-
-    pub(super) fn delete_sender(&self, device: &DeviceId, changes: &mut Changes) {
-        changes.delete(self.scope(), [SENDER, device.as_bytes()].concat());
-        changes.delete(self.scope(), [CHAIN, device.as_bytes()].concat());
-    }
-
     /// Loads a group from all records of its [`Scope::Group`].
     pub fn load(id: GroupId, records: Records) -> Result<Self, LoadError> {
         let mut parts = Parts::default();
@@ -190,9 +164,8 @@ struct Parts {
     own_staged: Option<OwnStagedRecord>,
     own_state: Option<OwnStateRecord>,
     own_past: Option<OwnPastRecord>,
-    senders: BTreeMap<DeviceId, SenderRecord>,
-    chains: BTreeMap<DeviceId, ChainRecord>,
-    peers: Vec<(DeviceId, Peer)>,
+    senders: SenderParts,
+    peers: PeerParts,
 }
 
 impl Parts {
@@ -210,25 +183,16 @@ impl Parts {
     }
 
     fn take_indexed(&mut self, name: &[u8], bytes: &[u8]) -> Result<(), LoadError> {
-        let device = |rest: &[u8]| {
-            rest.try_into().map(DeviceId::from_bytes).map_err(|_| LoadError::Damaged("sender key"))
-        };
         if let Some(index) = name.strip_prefix(LEAF) {
             let index = index.try_into().map_err(|_| LoadError::Damaged("roster"))?;
             self.leaves.push((LeafIndex(u32::from_be_bytes(index)), codec::decode(bytes)?));
-        } else if let Some(rest) = name.strip_prefix(SENDER) {
-            self.senders.insert(device(rest)?, codec::decode(bytes)?);
-        } else if let Some(rest) = name.strip_prefix(CHAIN) {
-            self.chains.insert(device(rest)?, codec::decode(bytes)?);
-        } else if let Some(rest) = name.strip_prefix(PEER) {
-            self.peers.push((device(rest)?, codec::decode(bytes)?));
-        } else {
-            return Err(LoadError::Unknown);
+            return Ok(());
         }
-        Ok(())
+        let known = self.senders.take(name, bytes)? || self.peers.take(name, bytes)?;
+        if known { Ok(()) } else { Err(LoadError::Unknown) }
     }
 
-    fn assemble(mut self, id: GroupId) -> Result<Group, LoadError> {
+    fn assemble(self, id: GroupId) -> Result<Group, LoadError> {
         let head = self.head.ok_or(LoadError::Missing("group head"))?;
         let cursor = self.cursor.ok_or(LoadError::Missing("group cursor"))?;
         let roster = Roster::from_leaves(head.leaves as usize, self.leaves);
@@ -238,16 +202,11 @@ impl Parts {
         group.last_distribution = cursor.last_distribution;
         group.removed = head.removed;
         group.staged = head.staged.map(|staged| Staged { hash: staged.hash, secret: staged.secret });
-        for (device, peer) in self.peers {
-            group.pairwise.load(device, peer);
-        }
+        group.pairwise = self.peers.assemble(id)?;
         let state = self.own_state.ok_or(LoadError::Missing("own sender state"))?;
         let past = self.own_past.ok_or(LoadError::Missing("own past"))?;
         group.own = own_sender(state, past, self.own_key, self.own_staged)?;
-        for (device, sender) in self.senders {
-            let chain = self.chains.remove(&device).ok_or(LoadError::Missing("sender chain"))?;
-            group.senders.insert(device, peer_sender(sender, chain)?);
-        }
+        (group.senders, group.places) = self.senders.assemble()?;
         Ok(group)
     }
 }
@@ -290,40 +249,10 @@ fn own_key(record: &OwnKeyRecord, secrets: SecretsRecord, sealed: u32) -> Result
     Ok(OwnKey { certificate, signing, secrets, sealed })
 }
 
-fn peer_sender(sender: SenderRecord, chain: ChainRecord) -> Result<PeerSender, LoadError> {
-    let damaged = LoadError::Damaged("sender key");
-    let key = match (sender.certificate, chain.seed, chain.chain) {
-        (Some(certificate), Some(seed), Some(receiving)) => {
-            let certificate = UnverifiedCertificate::decode(&certificate.0)?.trust_own_storage();
-            let secrets = SeedAndChain { seed, chain: receiving.chain().duplicate() };
-            let key = PeerKey::new(certificate, secrets).map_err(|_| damaged)?;
-            Some(PeerKey { chain: receiving, ..key })
-        }
-        (_, None, None) => None,
-        _ => return Err(damaged),
-    };
-    let pending = chain.pending.into_iter().map(|record| Pending {
-        seq: record.seq,
-        index: record.index,
-        link: *record.link,
-        own_link: *record.own_link,
-        id: MessageId::from_bytes(*record.id),
-        content: record.content.0,
-    });
-    let (since, generation) = (sender.since, sender.generation);
-    Ok(PeerSender { since, generation, key, link: link(chain.link), pending: pending.collect() })
-}
-
-fn put_chain(scope: Scope, device: &DeviceId, sender: &PeerSender, changes: &mut Changes) {
-    // Encoded from references, so that a chain is not copied for each message that is read.
-    let record = ChainRecordRef(sender);
-    changes.put_encoded(scope, [CHAIN, device.as_bytes()].concat(), &record);
-}
-
 fn secrets_record(secrets: &SeedAndChain) -> SecretsRecord {
     SecretsRecord { seed: secrets.seed.duplicate(), chain: secrets.chain.duplicate() }
 }
 
-fn link(link: Option<ByteArray<16>>) -> Option<Link> {
+pub(super) fn link(link: Option<ByteArray<16>>) -> Option<Link> {
     link.map(|link| *link)
 }

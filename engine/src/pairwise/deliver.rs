@@ -57,7 +57,7 @@ impl Pairwise {
                 Delivery::encode_wrap(&Wrap { chain, index, masked: *masked.as_bytes() })
             }));
             match deliveries.last() {
-                Some(Some(_)) => self.put(device, changes),
+                Some(Some(_)) => self.touch(device),
                 _ => first_contacts
                     .extend(reach.prekeys(device).map(|keys| (position, *account, *device, keys))),
             }
@@ -68,11 +68,27 @@ impl Pairwise {
                 *delivery = Some(envelope);
             }
         }
+        self.write_pages(changes);
         deliveries
     }
 
-    /// Seals `payload` to one device, on its chain if there is one. `None` if it cannot be reached.
+    /// Seals `payload` to each of some devices by itself, on its chain if there is one. `None` for those that cannot be
+    /// reached.
     pub(crate) fn seal_to(
+        &mut self,
+        recipients: &[(AccountId, DeviceId)],
+        payload: &[u8],
+        dispatch: Dispatch<'_>,
+        rng: &mut impl CryptoRng,
+        changes: &mut Changes,
+    ) -> Vec<Option<Vec<u8>>> {
+        let seal = |to: &(AccountId, DeviceId)| self.seal_one(*to, payload, dispatch, rng, changes);
+        let sealed = recipients.iter().map(seal).collect();
+        self.write_pages(changes);
+        sealed
+    }
+
+    fn seal_one(
         &mut self,
         (account, device): (AccountId, DeviceId),
         payload: &[u8],
@@ -84,7 +100,7 @@ impl Pairwise {
         let me = from.id();
         if let Some((chain, index, step)) = self.peers.get_mut(&device).and_then(|peer| peer.step(reach.now))
         {
-            self.put(&device, changes);
+            self.touch(&device);
             let ends = (&me, &device);
             return Some(ContinuedOpening::seal(chain, index, &step, &context, ends, payload, rng));
         }
@@ -92,7 +108,8 @@ impl Pairwise {
         self.seal(&[(0, account, device, prekeys)], payload, dispatch, rng, changes).pop()
     }
 
-    /// Seals initial envelopes with one payload and keeps the chains that they open.
+    /// Seals initial envelopes with one payload and keeps the chains that they open; their pages are the caller's to
+    /// write.
     fn seal(
         &mut self,
         recipients: &[(usize, AccountId, DeviceId, &UsablePrekeys)],
@@ -120,7 +137,7 @@ impl Pairwise {
         let mut envelopes = Vec::with_capacity(sealed.len());
         for ((_, _, device, _), (envelope, chain)) in recipients.iter().zip(sealed) {
             self.peers.entry(*device).or_default().open_outgoing(chain, upload, reach.now);
-            self.put(device, changes);
+            self.touch_new(device, changes);
             envelopes.push(Delivery::encode_initial(&envelope));
         }
         envelopes

@@ -8,33 +8,33 @@ mod open;
 mod peer;
 #[cfg(test)]
 mod refusals;
+mod storage;
 
 pub(crate) use deliver::Dispatch;
 pub(crate) use open::Opened;
-pub(crate) use peer::{ChainId, OpenedChain, Peer, Upload};
+pub(crate) use peer::{ChainId, OpenedChain, Upload};
+pub(crate) use storage::PeerParts;
 
-use crate::record::{Changes, Scope};
+use crate::record::Changes;
+use crate::slots::{Page, Slots};
 use conclave_wire::ids::{DeviceId, GroupId};
-use std::collections::BTreeMap;
-
-/// First part of the names of these records.
-pub(crate) const PEER: &[u8] = b"peer/";
+use peer::Peer;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The chains to and from all other devices of one group.
 #[derive(Debug)]
 pub(crate) struct Pairwise {
     group: GroupId,
     peers: BTreeMap<DeviceId, Peer>,
+    /// Of the peers to which there are chains, or were.
+    slots: Slots,
+    /// Pages to write before the present call returns.
+    unwritten: BTreeSet<Page>,
 }
 
 impl Pairwise {
     pub(crate) fn new(group: GroupId) -> Self {
-        Self { group, peers: BTreeMap::new() }
-    }
-
-    /// Takes the chains to and from one device as they were stored.
-    pub(crate) fn load(&mut self, device: DeviceId, peer: Peer) {
-        self.peers.insert(device, peer);
+        Self { group, peers: BTreeMap::new(), slots: Slots::default(), unwritten: BTreeSet::new() }
     }
 
     /// The log has shown an upload of ours: the chains that its initial envelopes opened are the ones to use.
@@ -47,42 +47,53 @@ impl Pairwise {
         self.settle(|peer| peer.discard(upload), changes);
     }
 
-    /// Erases the chains to and from a device that was removed.
-    pub(crate) fn forget(&mut self, device: &DeviceId, changes: &mut Changes) {
-        if self.peers.remove(device).is_some() {
-            changes.delete(Scope::Group(self.group), name(device));
+    /// Chains to many devices, as if the log had shown that they were opened.
+    #[cfg(test)]
+    pub(crate) fn open_many(
+        &mut self,
+        devices: impl Iterator<Item = DeviceId>,
+        rng: &mut impl rand_core::CryptoRng,
+        now: conclave_wire::ids::Timestamp,
+        changes: &mut Changes,
+    ) {
+        for device in devices {
+            let key = crate::secret::Secret::random(rng);
+            let chain = crate::ratchet::Chain::new(key, conclave_wire::ids::MessageIndex(0));
+            let opened = OpenedChain { id: [1; 4], chain };
+            self.peers.entry(device).or_default().open_outgoing(opened, Upload::Commit, now);
+            self.touch_new(&device, changes);
         }
+        self.install(Upload::Commit, changes);
     }
 
-    /// Erases all chains.
-    pub(crate) fn forget_all(&mut self, changes: &mut Changes) {
-        for device in std::mem::take(&mut self.peers).keys() {
-            changes.delete(Scope::Group(self.group), name(device));
-        }
-    }
-
-    /// Writes all chains.
-    pub(crate) fn put_all(&self, changes: &mut Changes) {
-        for device in self.peers.keys() {
-            self.put(device, changes);
-        }
+    /// Every secret in it.
+    #[cfg(test)]
+    pub(crate) fn secrets(&self) -> Vec<[u8; 32]> {
+        self.peers.values().flat_map(Peer::secrets).collect()
     }
 
     fn settle(&mut self, change: impl Fn(&mut Peer) -> bool, changes: &mut Changes) {
         for (device, peer) in &mut self.peers {
             if change(peer) {
-                changes.put(Scope::Group(self.group), name(device), peer);
+                self.unwritten.extend(self.slots.get(device).map(|slot| slot.page()));
             }
         }
+        self.write_pages(changes);
     }
 
-    fn put(&self, device: &DeviceId, changes: &mut Changes) {
-        if let Some(peer) = self.peers.get(device) {
-            changes.put(Scope::Group(self.group), name(device), peer);
+    /// Erases the chains to and from devices that were removed.
+    pub(crate) fn forget(&mut self, devices: &[DeviceId], changes: &mut Changes) {
+        for device in devices {
+            if self.peers.remove(device).is_some() {
+                self.delete_peer(device, changes);
+            }
         }
+        self.write_pages(changes);
     }
-}
 
-fn name(device: &DeviceId) -> Vec<u8> {
-    [PEER, device.as_bytes()].concat()
+    /// Erases all chains.
+    pub(crate) fn forget_all(&mut self, changes: &mut Changes) {
+        let devices: Vec<DeviceId> = self.peers.keys().copied().collect();
+        self.forget(&devices, changes);
+    }
 }

@@ -94,11 +94,11 @@ impl Pairwise {
                 if let Some(peer) = self.peers.get_mut(&sender) {
                     peer.apply(&chain, advance, now);
                 }
-                self.put(&sender, changes);
+                self.put_peer(&sender, changes);
             }
             Opened::Initial { sender, chain, transcript, prekeys } => {
                 self.peers.entry(sender).or_default().open_incoming(chain);
-                self.put(&sender, changes);
+                self.put_peer(&sender, changes);
                 at.remember(transcript, prekeys, changes);
             }
         }

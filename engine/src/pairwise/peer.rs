@@ -10,7 +10,6 @@
 use crate::kdf;
 use crate::limits::{MAX_CHAIN_AGE, MAX_INCOMING_CHAINS, MAX_PER_PAIRWISE_CHAIN};
 use crate::ratchet::{Advance, Chain, MessageKey, ReceivingChain};
-use conclave_wire::codec::Structure;
 use conclave_wire::ids::{MessageIndex, Timestamp};
 use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
@@ -25,19 +24,24 @@ pub(crate) struct OpenedChain {
     pub(crate) chain: Chain,
 }
 
-/// The chains to and from one other device; also their record.
-#[derive(Debug, Default, PartialEq, Encode, Decode)]
+/// The chains to and from one other device.
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Peer {
+    pub(super) outgoing: Outgoing,
+    pub(super) incoming: Vec<IncomingChain>,
+}
+
+/// The chains to one other device; also what stands on its slot of a page.
+#[derive(Debug, Default, PartialEq, Encode, Decode)]
+pub(super) struct Outgoing {
     #[n(0)]
-    outgoing: Option<OutgoingChain>,
+    used: Option<OutgoingChain>,
     /// Opened by our commit that the log has not shown.
     #[n(1)]
     by_commit: Option<OutgoingChain>,
     /// Opened by our distribution that the log has not shown.
     #[n(2)]
     by_distribution: Option<OutgoingChain>,
-    #[n(3)]
-    incoming: Vec<IncomingChain>,
 }
 
 /// What an initial envelope of ours hangs on.
@@ -45,11 +49,6 @@ pub(crate) struct Peer {
 pub(crate) enum Upload {
     Commit,
     Distribution,
-}
-
-impl Structure for Peer {
-    const NAME: &'static str = "pairwise chains record";
-    const MAX_BYTES: usize = 64 << 10;
 }
 
 #[derive(Debug, PartialEq, Encode, Decode)]
@@ -64,7 +63,7 @@ struct OutgoingChain {
 }
 
 #[derive(Debug, PartialEq, Encode, Decode)]
-struct IncomingChain {
+pub(super) struct IncomingChain {
     #[n(0)]
     id: ByteArray<4>,
     #[n(1)]
@@ -74,12 +73,12 @@ struct IncomingChain {
 impl Peer {
     /// Whether something can be sent without an initial envelope.
     pub(crate) fn can_continue(&self, now: Timestamp) -> bool {
-        self.outgoing.as_ref().is_some_and(|outgoing| outgoing.is_live(now))
+        self.outgoing.used.as_ref().is_some_and(|outgoing| outgoing.is_live(now))
     }
 
     /// Takes the next step of the outgoing chain and erases what it came from. `None` if there is no live chain.
     pub(crate) fn step(&mut self, now: Timestamp) -> Option<(ChainId, MessageIndex, MessageKey)> {
-        let outgoing = self.outgoing.as_mut().filter(|outgoing| outgoing.is_live(now))?;
+        let outgoing = self.outgoing.used.as_mut().filter(|outgoing| outgoing.is_live(now))?;
         let index = outgoing.chain.index();
         let (key, next) = outgoing.chain.peek(&kdf::PAIRWISE)?;
         outgoing.chain = next;
@@ -96,7 +95,7 @@ impl Peer {
     pub(crate) fn install(&mut self, upload: Upload) -> bool {
         let opened = self.opened_by(upload).take();
         let installed = opened.is_some();
-        self.outgoing = opened.or(self.outgoing.take());
+        self.outgoing.used = opened.or(self.outgoing.used.take());
         installed
     }
 
@@ -105,10 +104,19 @@ impl Peer {
         self.opened_by(upload).take().is_some()
     }
 
+    /// Every secret in it.
+    #[cfg(test)]
+    pub(super) fn secrets(&self) -> Vec<[u8; 32]> {
+        let Outgoing { used, by_commit, by_distribution } = &self.outgoing;
+        let outgoing = [used, by_commit, by_distribution].into_iter().flatten();
+        let outgoing = outgoing.map(|outgoing| *outgoing.chain.key().as_bytes());
+        outgoing.chain(self.incoming.iter().flat_map(|incoming| incoming.chain.secrets())).collect()
+    }
+
     fn opened_by(&mut self, upload: Upload) -> &mut Option<OutgoingChain> {
         match upload {
-            Upload::Commit => &mut self.by_commit,
-            Upload::Distribution => &mut self.by_distribution,
+            Upload::Commit => &mut self.outgoing.by_commit,
+            Upload::Distribution => &mut self.outgoing.by_distribution,
         }
     }
 
@@ -133,6 +141,12 @@ impl Peer {
         if let Some(incoming) = self.incoming.iter_mut().find(|incoming| *incoming.id == *id) {
             incoming.chain.apply(advance, now);
         }
+    }
+}
+
+impl Outgoing {
+    pub(super) fn is_none(&self) -> bool {
+        self.used.is_none() && self.by_commit.is_none() && self.by_distribution.is_none()
     }
 }
 

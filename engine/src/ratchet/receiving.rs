@@ -67,6 +67,12 @@ impl ReceivingChain {
         self.skipped.len()
     }
 
+    /// Every secret in it.
+    #[cfg(test)]
+    pub(crate) fn secrets(&self) -> Vec<[u8; 32]> {
+        self.skipped.keys().map(|key| &key.0).chain([self.chain.key()]).map(|key| *key.as_bytes()).collect()
+    }
+
     pub(crate) fn evict(&mut self) {
         self.skipped.evict();
     }

@@ -29,6 +29,11 @@ impl SkippedKeys {
         self.0.get(&index).map(|skipped| &skipped.key)
     }
 
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> impl Iterator<Item = &MessageKey> {
+        self.0.values().map(|skipped| &skipped.key)
+    }
+
     pub(crate) fn remove(&mut self, index: MessageIndex) {
         self.0.remove(&index);
     }
