@@ -79,6 +79,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod addressee;
 mod aead;
 mod device;
 mod envelope;

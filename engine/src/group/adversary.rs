@@ -2,6 +2,7 @@
 
 use super::seal::{Binding, LABEL, MessageKeys};
 use super::welcome::{Welcome, WelcomeSender};
+use crate::addressee::Addressee;
 use crate::envelope::{EnvelopeContext, Purpose};
 use crate::pairwise::{Dispatch, Pairwise, Upload};
 use crate::prekeys::Reach;
@@ -163,7 +164,7 @@ fn welcomes_by_a_hostile_author() {
     let context =
         EnvelopeContext { purpose: Purpose::Welcome, group: case.log.id(), epoch: case.log.epoch() };
     let seal = |payload: &[u8]| -> Entry {
-        let to = (dave.device.account(), dave.device.id());
+        let to = Addressee { account: dave.device.account(), device: dave.device.id(), pinned: None };
         let (reach, mut rng) = (Reach { book: &keys, now: START }, SeedRng::new(5));
         let thief = case.alice.copy();
         let dispatch = Dispatch { from: &thief.device, context, upload: Upload::Commit, reach };

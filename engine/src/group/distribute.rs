@@ -3,6 +3,7 @@
 use super::event::GroupState;
 use super::sender_key::OwnKey;
 use super::state::Group;
+use crate::addressee::Addressee;
 use crate::aead;
 use crate::device::Device;
 use crate::envelope::{CommittedSecret, EnvelopeContext, Purpose};
@@ -14,7 +15,7 @@ use crate::secret::Secret;
 use conclave_wire::certificate::CertificateBody;
 use conclave_wire::codec::{self, Structure};
 use conclave_wire::distribution::{Distribution, DistributionBody};
-use conclave_wire::ids::{AccountId, CertificateHash, DeviceId, MessageIndex, Opaque, Timestamp};
+use conclave_wire::ids::{CertificateHash, DeviceId, MessageIndex, Opaque, Timestamp};
 use conclave_wire::limits::MAX_FRAME;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
@@ -119,13 +120,13 @@ impl Group {
         }
         let generation = self.own.next_generation;
         let next_generation = generation.next().ok_or(DistributeError::Generations)?;
-        let recipients: Vec<(AccountId, DeviceId)> = self
+        let recipients: Vec<Addressee> = self
             .roster()
             .devices()
-            .map(|(_, leaf)| (leaf.account, leaf.device.id()))
-            .filter(|(_, id)| *id != self.me.device)
+            .map(|(_, leaf)| Addressee::from(leaf))
+            .filter(|to| to.device != self.me.device)
             .collect();
-        let known = recipients.iter().filter(|(_, id)| self.pairwise.can_continue(id, now)).count();
+        let known = recipients.iter().filter(|to| self.pairwise.can_continue(&to.device, now)).count();
         if known * WRAP_SIZE + (recipients.len() - known) * INITIAL_SIZE + 2048 > MAX_FRAME {
             return Err(DistributeError::TooLarge);
         }
@@ -170,7 +171,7 @@ impl Group {
             .iter()
             .zip(&deliveries)
             .filter(|(_, delivery)| delivery.is_none())
-            .map(|((_, id), _)| *id)
+            .map(|(to, _)| to.device)
             .collect();
         self.own.next_generation = next_generation;
         self.own.replace_staged(key, *distribution.digest());

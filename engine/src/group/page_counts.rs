@@ -5,6 +5,7 @@ use super::epoch::SeedAndChain;
 use super::pending::PendingMessages;
 use super::sender_key::{OwnKey, PeerKey, PeerSender};
 use super::state::Group;
+use crate::addressee::Addressee;
 use crate::envelope::{CommittedSecret, EnvelopeContext, Purpose};
 use crate::limits::SLOTS_PER_PAGE;
 use crate::pairwise::{Dispatch, Upload};
@@ -46,7 +47,8 @@ fn add_senders(group: &mut Group, rng: &mut SeedRng) {
         let SeedAndChain { seed, chain } = key.secrets;
         let key = PeerKey::new(key.certificate, SeedAndChain { seed, chain }).unwrap();
         let (since, pending) = (Epoch(1), PendingMessages::default());
-        let sender = PeerSender { since, generation: Generation(0), key: Some(key), link: Some([7; 16]), pending };
+        let sender =
+            PeerSender { since, generation: Generation(0), key: Some(key), link: Some([7; 16]), pending };
         group.senders.insert(device(n), sender);
     }
 }
@@ -81,7 +83,8 @@ impl Written {
             let kind = name.split(|byte| *byte == b'/').next().unwrap();
             *records.entry(String::from_utf8(kind.to_vec()).unwrap()).or_default() += 1;
         }
-        let bytes = last.values().filter_map(|value| value.as_ref()).map(|value| value.as_bytes().len()).sum();
+        let bytes =
+            last.values().filter_map(|value| value.as_ref()).map(|value| value.as_bytes().len()).sum();
         Self { records, bytes }
     }
 
@@ -133,10 +136,8 @@ fn a_group_of_a_thousand_senders() {
 
     bob.send(&mut log, &keys, b"under the new key");
     receive(&mut reader, &log);
-    let operation = conclave_wire::commit::Operation::SetRole {
-        account: carol.device.account(),
-        role: Role::Admin,
-    };
+    let operation =
+        conclave_wire::commit::Operation::SetRole { account: carol.device.account(), role: Role::Admin };
     alice.change(&mut log, &keys, vec![operation]);
     let commit = receive(&mut reader, &log);
     assert_eq!((commit.count("secrets"), commit.count("chain")), (PAGES, 1), "{commit:?}");
@@ -165,7 +166,11 @@ fn state_of_a_sender() {
         of.map(|(_, value)| value.as_bytes().len()).sum()
     };
     let (moving, certificates) = (bytes("secrets/"), bytes("sender/"));
-    println!("records: secrets and links {} B a sender, certificate and generation {} B", moving / MANY, certificates / MANY);
+    println!(
+        "records: secrets and links {} B a sender, certificate and generation {} B",
+        moving / MANY,
+        certificates / MANY
+    );
     let group = alice.group.as_ref().unwrap();
     let key = group.senders[&device(1)].key.as_ref().unwrap();
     let heap = key.certificate.encode().len() - 64 - 8;
@@ -193,7 +198,9 @@ fn a_secret_for_a_thousand_peers() {
     let context = EnvelopeContext { purpose: Purpose::CommitSecret, group: group.id(), epoch: Epoch(9) };
     let reach = Reach { book: &keys, now: START };
     let dispatch = Dispatch { from: &alice.device, context, upload: Upload::Commit, reach };
-    let recipients: Vec<_> = (1..=MANY).map(|n| (AccountId::from_bytes([1; 32]), device(n))).collect();
+    let account = AccountId::from_bytes([1; 32]);
+    let to = |n| Addressee { account, device: device(n), pinned: None };
+    let recipients: Vec<_> = (1..=MANY).map(to).collect();
     let secret = CommittedSecret::for_commit(&mut rng);
     let mut changes = Changes::default();
     let sent = group.pairwise.deliver(&secret, &recipients, dispatch, &mut rng, &mut changes);

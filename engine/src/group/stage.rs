@@ -5,6 +5,7 @@ use super::event::GroupState;
 use super::sender_key::OwnKey;
 use super::state::{Group, Staged};
 use super::welcome::{WELCOME_SENDER_BYTES, Welcome, WelcomeSender};
+use crate::addressee::Addressee;
 use crate::device::Device;
 use crate::envelope::{CommittedSecret, EnvelopeContext, Purpose};
 use crate::limits::MAX_NOTE;
@@ -15,7 +16,7 @@ use crate::secret::Secret;
 use conclave_wire::certificate::Certificate;
 use conclave_wire::codec;
 use conclave_wire::commit::{Commit, CommitBody, Operation};
-use conclave_wire::ids::{AccountId, DeviceId, Opaque, Timestamp};
+use conclave_wire::ids::{DeviceId, Opaque, Timestamp};
 use conclave_wire::limits::MAX_FRAME;
 use conclave_wire::public_group::{CommitError, Outcome};
 use conclave_wire::request::WelcomeFor;
@@ -101,16 +102,16 @@ impl Group {
         let epoch = self.epoch().next().ok_or(CommitError::TooLarge)?;
         let needs_secret = operations.iter().any(Operation::needs_secret);
         let committed = needs_secret.then(|| CommittedSecret::for_commit(rng));
-        let recipients: Vec<(AccountId, DeviceId)> = match &committed {
+        let recipients: Vec<Addressee> = match &committed {
             None => Vec::new(),
             Some(_) => self
                 .public
                 .recipients(&outcome, &self.me.device)
-                .map(|(_, leaf)| (leaf.account, leaf.device.id()))
+                .map(|(_, leaf)| Addressee::from(leaf))
                 .collect(),
         };
-        let newcomers: Vec<(AccountId, DeviceId)> =
-            outcome.added().iter().map(|(_, leaf)| (leaf.account, leaf.device.id())).collect();
+        let newcomers: Vec<Addressee> =
+            outcome.added().iter().map(|(_, leaf)| Addressee::from(leaf)).collect();
         self.check_size(&operations, &recipients, newcomers.len(), now)?;
 
         // From here on nothing fails.
@@ -129,9 +130,9 @@ impl Group {
             None => Vec::new(),
         };
         let unreached = recipients.iter().zip(&deliveries).filter(|(_, delivery)| delivery.is_none());
-        let unwelcome = newcomers.iter().filter(|(_, id)| !self.pairwise.can_reach(id, reach));
+        let unwelcome = newcomers.iter().filter(|to| !self.pairwise.can_reach(to, reach));
         let mut unreachable: Vec<DeviceId> =
-            unreached.map(|((_, id), _)| *id).chain(unwelcome.map(|(_, id)| *id)).collect();
+            unreached.map(|(to, _)| to.device).chain(unwelcome.map(|to| to.device)).collect();
         unreachable.sort_unstable();
         let body = CommitBody {
             group: self.id(),
@@ -164,7 +165,7 @@ impl Group {
 
     fn seal_welcomes(
         &mut self,
-        newcomers: &[(AccountId, DeviceId)],
+        newcomers: &[Addressee],
         welcome: &[u8],
         dispatch: Dispatch<'_>,
         rng: &mut impl CryptoRng,
@@ -173,9 +174,7 @@ impl Group {
         let sealed = self.pairwise.seal_to(newcomers, welcome, dispatch, rng, changes);
         let addressed = newcomers.iter().zip(sealed);
         addressed
-            .filter_map(|((_, device), welcome)| {
-                Some(WelcomeFor { device: *device, welcome: Opaque(welcome?) })
-            })
+            .filter_map(|(to, welcome)| Some(WelcomeFor { device: to.device, welcome: Opaque(welcome?) }))
             .collect()
     }
 
@@ -183,7 +182,7 @@ impl Group {
     fn check_size(
         &self,
         operations: &[Operation],
-        recipients: &[(AccountId, DeviceId)],
+        recipients: &[Addressee],
         newcomers: usize,
         now: Timestamp,
     ) -> Result<(), StageError> {
@@ -194,7 +193,7 @@ impl Group {
                 _ => 64,
             })
             .sum();
-        let known = recipients.iter().filter(|(_, id)| self.pairwise.can_continue(id, now)).count();
+        let known = recipients.iter().filter(|to| self.pairwise.can_continue(&to.device, now)).count();
         let deliveries = known * WRAP_SIZE + (recipients.len() - known) * INITIAL_SIZE;
         let welcome = (self.senders.len() + 1) * WELCOME_SENDER_BYTES + MAX_NOTE + 128;
         let welcomes = newcomers * (welcome + welcome / 8 + INITIAL_SIZE);

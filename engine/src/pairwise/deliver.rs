@@ -2,6 +2,7 @@
 
 use super::Pairwise;
 use super::peer::Upload;
+use crate::addressee::Addressee;
 use crate::device::Device;
 use crate::envelope::{
     CommittedSecret, ContinuedOpening, Delivery, EnvelopeContext, Recipient, Sender, Wrap, seal_initial,
@@ -9,7 +10,7 @@ use crate::envelope::{
 };
 use crate::prekeys::{Reach, UsablePrekeys};
 use crate::record::Changes;
-use conclave_wire::ids::{AccountId, DeviceId, Timestamp};
+use conclave_wire::ids::{DeviceId, Timestamp};
 use rand_core::CryptoRng;
 
 /// What is handed over, from whom, and on which entry of the log it will hang.
@@ -27,9 +28,9 @@ impl Pairwise {
         self.peers.get(device).is_some_and(|peer| peer.can_continue(now))
     }
 
-    /// Whether something can be sent to `device` at all.
-    pub(crate) fn can_reach(&self, device: &DeviceId, reach: Reach<'_>) -> bool {
-        self.can_continue(device, reach.now) || reach.prekeys(device).is_some()
+    /// Whether something can be sent to a device at all.
+    pub(crate) fn can_reach(&self, to: &Addressee, reach: Reach<'_>) -> bool {
+        self.can_continue(&to.device, reach.now) || reach.prekeys(to).is_some()
     }
 
     /// Hands one secret to many devices: a wrap where there is a chain, an initial envelope where there is none, all of
@@ -40,7 +41,7 @@ impl Pairwise {
     pub(crate) fn deliver(
         &mut self,
         secret: &CommittedSecret,
-        recipients: &[(AccountId, DeviceId)],
+        recipients: &[Addressee],
         dispatch: Dispatch<'_>,
         rng: &mut impl CryptoRng,
         changes: &mut Changes,
@@ -50,7 +51,8 @@ impl Pairwise {
         let me = from.id();
         let mut first_contacts = Vec::new();
         let mut deliveries = Vec::with_capacity(recipients.len());
-        for (position, (account, device)) in recipients.iter().enumerate() {
+        for (position, to) in recipients.iter().enumerate() {
+            let device = &to.device;
             let step = self.peers.get_mut(device).and_then(|peer| peer.step(reach.now));
             deliveries.push(step.map(|(chain, index, step)| {
                 let masked = wrap_pad(&step, &context, &me, device, commitment, secret.as_bytes());
@@ -58,8 +60,7 @@ impl Pairwise {
             }));
             match deliveries.last() {
                 Some(Some(_)) => self.touch(device),
-                _ => first_contacts
-                    .extend(reach.prekeys(device).map(|keys| (position, *account, *device, keys))),
+                _ => first_contacts.extend(reach.prekeys(to).map(|prekeys| (position, *to, prekeys))),
             }
         }
         let envelopes = self.seal(&first_contacts, secret.as_bytes(), dispatch, rng, changes);
@@ -76,13 +77,13 @@ impl Pairwise {
     /// reached.
     pub(crate) fn seal_to(
         &mut self,
-        recipients: &[(AccountId, DeviceId)],
+        recipients: &[Addressee],
         payload: &[u8],
         dispatch: Dispatch<'_>,
         rng: &mut impl CryptoRng,
         changes: &mut Changes,
     ) -> Vec<Option<Vec<u8>>> {
-        let seal = |to: &(AccountId, DeviceId)| self.seal_one(*to, payload, dispatch, rng, changes);
+        let seal = |to: &Addressee| self.seal_one(to, payload, dispatch, rng, changes);
         let sealed = recipients.iter().map(seal).collect();
         self.write_pages(changes);
         sealed
@@ -90,29 +91,28 @@ impl Pairwise {
 
     fn seal_one(
         &mut self,
-        (account, device): (AccountId, DeviceId),
+        to: &Addressee,
         payload: &[u8],
         dispatch: Dispatch<'_>,
         rng: &mut impl CryptoRng,
         changes: &mut Changes,
     ) -> Option<Vec<u8>> {
         let Dispatch { from, context, reach, .. } = dispatch;
-        let me = from.id();
-        if let Some((chain, index, step)) = self.peers.get_mut(&device).and_then(|peer| peer.step(reach.now))
-        {
-            self.touch(&device);
-            let ends = (&me, &device);
+        let (me, device) = (from.id(), &to.device);
+        if let Some((chain, index, step)) = self.peers.get_mut(device).and_then(|peer| peer.step(reach.now)) {
+            self.touch(device);
+            let ends = (&me, device);
             return Some(ContinuedOpening::seal(chain, index, &step, &context, ends, payload, rng));
         }
-        let prekeys = reach.prekeys(&device)?;
-        self.seal(&[(0, account, device, prekeys)], payload, dispatch, rng, changes).pop()
+        let prekeys = reach.prekeys(to)?;
+        self.seal(&[(0, *to, prekeys)], payload, dispatch, rng, changes).pop()
     }
 
     /// Seals initial envelopes with one payload and keeps the chains that they open; their pages are the caller's to
     /// write.
     fn seal(
         &mut self,
-        recipients: &[(usize, AccountId, DeviceId, &UsablePrekeys)],
+        recipients: &[(usize, Addressee, &UsablePrekeys)],
         payload: &[u8],
         dispatch: Dispatch<'_>,
         rng: &mut impl CryptoRng,
@@ -126,18 +126,13 @@ impl Pairwise {
             Sender { account: from.account(), manifest: from.manifest().hash(), key: from.signing_key() };
         let addressed: Vec<_> = recipients
             .iter()
-            .map(|(_, account, device, prekeys)| Recipient {
-                account: *account,
-                device: *device,
-                prekeys,
-                payload,
-            })
+            .map(|(_, to, prekeys)| Recipient { account: to.account, device: to.device, prekeys, payload })
             .collect();
         let sealed = seal_initial(&sender, &addressed, context, rng);
         let mut envelopes = Vec::with_capacity(sealed.len());
-        for ((_, _, device, _), (envelope, chain)) in recipients.iter().zip(sealed) {
-            self.peers.entry(*device).or_default().open_outgoing(chain, upload, reach.now);
-            self.touch_new(device, changes);
+        for ((_, to, _), (envelope, chain)) in recipients.iter().zip(sealed) {
+            self.peers.entry(to.device).or_default().open_outgoing(chain, upload, reach.now);
+            self.touch_new(&to.device, changes);
             envelopes.push(Delivery::encode_initial(&envelope));
         }
         envelopes

@@ -1,6 +1,7 @@
 //! Deliveries that must not open, each with its reason, and that leave the device as it was.
 
 use super::{Dispatch, Opened, Pairwise, Upload};
+use crate::addressee::Addressee;
 use crate::device::Device;
 use crate::envelope::{CommittedSecret, EnvelopeContext, OpenError, Purpose};
 use crate::prekeys::{PrekeyBook, Reach};
@@ -38,11 +39,15 @@ impl Pair {
     fn deliver(&mut self) -> (CommittedSecret, Vec<u8>) {
         let secret = CommittedSecret::for_commit(&mut self.rng);
         let reach = Reach { book: &self.book, now: START };
-        let to = [(self.bob.account(), self.bob.id())];
+        let to = [self.addressee()];
         let mut changes = Changes::default();
         let dispatch = Dispatch { from: &self.alice, context: CONTEXT, upload: Upload::Commit, reach };
         let sent = self.from.deliver(&secret, &to, dispatch, &mut self.rng, &mut changes).remove(0);
         (secret, sent.unwrap())
+    }
+
+    fn addressee(&self) -> Addressee {
+        Addressee { account: self.bob.account(), device: self.bob.id(), pinned: None }
     }
 
     fn confirm(&mut self) {
@@ -178,7 +183,7 @@ fn no_delivery_and_no_form_of_one() {
 #[test]
 fn prekeys_have_an_age() {
     let pair = Pair::new();
-    let reachable = |now: Timestamp| pair.from.can_reach(&pair.bob.id(), Reach { book: &pair.book, now });
+    let reachable = |now: Timestamp| pair.from.can_reach(&pair.addressee(), Reach { book: &pair.book, now });
     let days = Duration::from_secs(90 * 24 * 3600);
     let skew = Duration::from_secs(600);
     assert!(reachable(START) && reachable(START.plus(days)));

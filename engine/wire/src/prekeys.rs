@@ -12,6 +12,7 @@ use crate::codec::{DecodeError, Structure};
 use crate::hash::{self, Context};
 use crate::ids::{DeviceKey, PrekeysHash, Timestamp};
 use crate::limits::{CLOCK_SKEW, MAX_PREKEYS_AGE};
+use crate::roster::PinnedPrekeys;
 use crate::signature::{Label, SignatureError, Signed, SignedBody, UnverifiedSigned};
 use minicbor::{Decode, Encode};
 use thiserror::Error;
@@ -84,6 +85,13 @@ impl Prekeys {
             return Err(PrekeysAgeError);
         }
         Ok(())
+    }
+
+    /// Whether these are the prekeys that a heal pinned, or newer ones (R15). At the pin's own time only the pinned ones
+    /// are: of two that a device made at one time, nothing else says which it gave up.
+    pub fn meets(&self, pin: &PinnedPrekeys) -> bool {
+        let time = self.body().time;
+        time > pin.time || (time == pin.time && self.hash() == pin.hash)
     }
 }
 

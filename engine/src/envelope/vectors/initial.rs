@@ -1,6 +1,7 @@
 //! Initial envelopes: to one recipient, and to three with one ephemeral key and one signature.
 
 use super::context;
+use crate::addressee::Addressee;
 use crate::envelope::initial::{InitialEnvelope, InitialError, Recipient, Sender, seal_initial};
 use crate::envelope::{Delivery, EnvelopeContext};
 use crate::prekeys::{PrekeyBook, PrivatePrekeys, Reach};
@@ -180,7 +181,7 @@ fn seals(vector: &Value, context: EnvelopeContext) {
         .map(|((account, device), payload)| Recipient {
             account: *account,
             device: *device,
-            prekeys: reach.prekeys(device).unwrap(),
+            prekeys: reach.prekeys(&Addressee { account: *account, device: *device, pinned: None }).unwrap(),
             payload,
         })
         .collect();
