@@ -28,6 +28,7 @@ class Device:
     manifest: bytes
     prekeys: dict = field(default_factory=dict)        # hash -> PrekeyPrivate
     pairwise: Pairwise = field(default_factory=Pairwise)
+    one_time: dict = field(default_factory=dict)       # id -> private half; this client opens with them and publishes none
 
     @classmethod
     def create(cls, at):

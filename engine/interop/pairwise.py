@@ -91,13 +91,13 @@ class Pairwise:
 
 # --- what is derived ---------------------------------------------------------------------------------------------------
 
-def transcript(ephemeral, kem_ciphertext, prekeys, account, device):
-    return H("initial envelope transcript", b"\x01", ephemeral, kem_ciphertext, prekeys, account, device, ZEROS)
+def transcript(ephemeral, kem_ciphertext, prekeys, account, device, one_time_key=ZEROS):
+    return H("initial envelope transcript", b"\x01", ephemeral, kem_ciphertext, prekeys, account, device, one_time_key)
 
 
-def envelope_keys(agreement, shared, th):
+def envelope_keys(agreement, shared, th, one_time_agreement=b""):
     """key, nonce, chain key, chain id"""
-    return split(KDF("initial envelope", 92, agreement, shared, th), 32, 24, 32, 4)
+    return split(KDF("initial envelope", 92, agreement, one_time_agreement, shared, th), 32, 24, 32, 4)
 
 
 def envelope_leaf(th, body):
@@ -197,7 +197,10 @@ def open_delivery(me, delivery, sender, context, commitment=None):
     if form == INITIAL:
         th, chain, payload = _open_initial(me, content, sender, context)
         fits(payload)
-        me.pairwise.transcripts.append(th)
+        if content.one_time is None:
+            me.pairwise.transcripts.append(th)
+        else:                                               # R59
+            del me.one_time[content.one_time]
         me.pairwise.remember(context.group, sender, chain)
         return payload
     chain_id, index, rest = content
@@ -227,12 +230,18 @@ def _open_initial(me, envelope, sender, context):
     private = me.prekeys.get(envelope.prekeys)
     if private is None:
         raise Refused("R50: not to prekeys of this device")
-    th = transcript(envelope.ephemeral, envelope.kem_ciphertext, envelope.prekeys, me.account, me.device)
+    one_time_key, one_time_agreement = ZEROS, b""
+    if envelope.one_time is not None:
+        one_time = me.one_time.get(envelope.one_time)
+        if one_time is None:
+            raise Refused("R59: not to a one-time prekey that this device has")
+        one_time_key, one_time_agreement = agreement_public(one_time), agree(one_time, envelope.ephemeral)
+    th = transcript(envelope.ephemeral, envelope.kem_ciphertext, envelope.prekeys, me.account, me.device, one_time_key)
     if th in me.pairwise.transcripts:
         raise Refused("R54: envelope opened before")
     agreement = agree(private.agreement, envelope.ephemeral)
     shared = decapsulate(private.kem, envelope.kem_ciphertext)
-    key, nonce, chain_key, chain_id = envelope_keys(agreement, shared, th)
+    key, nonce, chain_key, chain_id = envelope_keys(agreement, shared, th, one_time_agreement)
     plaintext = EnvelopePlaintext.read(unpad(open_(key, nonce, th, envelope.ciphertext)))
     body = EnvelopeBody.read(plaintext.body)
     if (body.recipient_account, body.recipient_device) != (me.account, me.device):

@@ -1,6 +1,6 @@
 """Every structure that is signed, hashed or sent, as docs/protocol.md lists it, and its hashes and signatures."""
 
-from codec import (FRAME, Malformed, Struct, array, boolean, bstr, null, nullable, row, tstr, uint, variant)
+from codec import (FRAME, Malformed, Struct, array, boolean, bstr, nullable, row, tstr, uint, variant)
 from crypto import H, Refused, u32, verify
 
 B32, B64, U32 = bstr(32), bstr(64), uint(32)
@@ -64,7 +64,7 @@ class Prekeys(Struct):
 # --- 4 envelopes -------------------------------------------------------------------------------------------------
 
 class Envelope(Struct):
-    fields = dict(ephemeral=B32, kem_ciphertext=bstr(1088), one_time=null, prekeys=B32, ciphertext=bstr())
+    fields = dict(ephemeral=B32, kem_ciphertext=bstr(1088), one_time=nullable(U32), prekeys=B32, ciphertext=bstr())
 
 
 class EnvelopePlaintext(Struct):

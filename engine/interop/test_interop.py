@@ -144,9 +144,15 @@ class Vectors(unittest.TestCase):
                 prekeys = st.PrekeysBody.read(st.Prekeys.read(x(r["prekeys"])).body)
                 prekeys_hash = H("prekeys", st.Prekeys.read(x(r["prekeys"])).body)
                 shared, kem_ciphertext = ML_KEM_768._encaps_internal(prekeys.kem, x(r["encapsulation_randomness"]))
-                th = pairwise.transcript(ephemeral, kem_ciphertext, prekeys_hash, x(r["account"]), x(r["device"]))
+                one_time, one_time_key, one_time_dh = r["one_time"], bytes(32), b""
+                if one_time is not None:
+                    one_time_key = agreement_public(x(one_time["private"]))
+                    one_time_dh = agree(x(v["ephemeral_private"]), one_time_key)
+                    self.check(one_time, key=one_time_key, dh=one_time_dh)
+                th = pairwise.transcript(ephemeral, kem_ciphertext, prekeys_hash, x(r["account"]), x(r["device"]),
+                                         one_time_key)
                 dh = agree(x(v["ephemeral_private"]), prekeys.agreement)
-                key, nonce, chain_key, chain_id = pairwise.envelope_keys(dh, shared, th)
+                key, nonce, chain_key, chain_id = pairwise.envelope_keys(dh, shared, th, one_time_dh)
                 body = st.EnvelopeBody(x(v["sender_account"]), x(v["sender_device_key"]), x(v["sender_manifest"]),
                                        x(r["account"]), x(r["device"]), context.row(), x(r["payload"])).bytes()
                 leaf = pairwise.envelope_leaf(th, body)
@@ -162,7 +168,9 @@ class Vectors(unittest.TestCase):
                 path = pairwise.path_of(leaves, index)
                 plaintext = st.EnvelopePlaintext(x(r["body"]), index, path, signature).bytes()
                 ciphertext = seal(x(r["key"]), x(r["nonce"]), x(r["th"]), pad(plaintext))
-                envelope = st.Envelope(ephemeral, x(r["kem_ciphertext"]), None, x(r["prekeys_hash"]), ciphertext).bytes()
+                one_time = None if r["one_time"] is None else r["one_time"]["id"]
+                envelope = st.Envelope(ephemeral, x(r["kem_ciphertext"]), one_time, x(r["prekeys_hash"]),
+                                       ciphertext).bytes()
                 self.check(r, index=index, path=[p.hex() for p in path], plaintext=plaintext, padded=pad(plaintext),
                            ciphertext=ciphertext, envelope=envelope, delivery=pairwise.INITIAL + envelope)
                 self.open_initial(v, r, context)
@@ -171,15 +179,19 @@ class Vectors(unittest.TestCase):
         class Me:
             account, device = x(r["account"]), x(r["device"])
             prekeys = {x(r["prekeys_hash"]): PrekeyPrivate(x(r["agreement_private"]), x(r["kem_seed"]))}
+            one_time = {} if r["one_time"] is None else {r["one_time"]["id"]: x(r["one_time"]["private"])}
             pairwise = None
         Me.pairwise = pairwise.Pairwise()
+        held = dict(Me.one_time)
         sender, delivery = st.device_id(x(v["sender_device_key"])), x(r["delivery"])
         other = pairwise.Context(context.purpose, context.group, context.epoch + 1)
         for wrong in ((bytes(32), context), (sender, other)):
             with self.assertRaises(Refused):
                 pairwise.open_delivery(Me, delivery, *wrong)
+        self.assertEqual(Me.one_time, held)                 # what is refused consumes nothing
         self.assertEqual(pairwise.open_delivery(Me, delivery, sender, context), x(r["payload"]))
-        with self.assertRaises(Refused):                    # R54
+        self.assertEqual(Me.one_time, {})                   # R59
+        with self.assertRaises(Refused):                    # R54, R59
             pairwise.open_delivery(Me, delivery, sender, context)
 
     def chain_step(self, v):

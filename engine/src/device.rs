@@ -1,16 +1,16 @@
 //! This device: its identity and its prekeys.
 
-use crate::envelope::{InitialEnvelope, InitialOpening, OpenError};
+use crate::envelope::{InitialEnvelope, InitialOpening, OpenError, SpentEnvelope};
 use crate::identity::{Identity, IdentityRecord};
 use crate::limits::{PREKEYS_LIFETIME, PREKEYS_OVERLAP};
-use crate::prekeys::{PrekeysRecord, PrivatePrekeys};
+use crate::prekeys::{OneTimePrekeys, PrekeysRecord, PrivatePrekeys};
 use crate::record::{Changes, LoadError, Records, Scope};
 use conclave_wire::codec::{self, Structure};
 use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, PrekeysHash, Timestamp};
 use conclave_wire::limits::{CLOCK_SKEW, MAX_MANIFEST_AGE};
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::manifest::{Manifest, ManifestError};
-use conclave_wire::prekeys::Prekeys;
+use conclave_wire::prekeys::{OneTimePrekey, Prekeys};
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
@@ -35,8 +35,10 @@ pub struct Device {
     identity: Identity,
     /// Newest last. The last one is what others are given.
     prekeys: Vec<PrivatePrekeys>,
+    one_time: OneTimePrekeys,
     /// Transcripts of initial envelopes that were opened, kept until the private halves that opened them are gone: a
-    /// recipient contributes nothing fresh, so a replay would open again (R54).
+    /// recipient contributes nothing fresh, so a replay would open again (R54). None that used a one-time prekey: the
+    /// private half of that is gone at once.
     seen: BTreeMap<[u8; 32], PrekeysHash>,
 }
 
@@ -48,14 +50,15 @@ impl Device {
         let mut changes = Changes::default();
         changes.put(Scope::Device, IDENTITY.to_vec(), &identity.record());
         put_prekeys(&mut changes, &prekeys);
-        let device = Self { identity, prekeys: vec![prekeys], seen: BTreeMap::new() };
+        let prekeys = vec![prekeys];
+        let device = Self { identity, prekeys, one_time: OneTimePrekeys::default(), seen: BTreeMap::new() };
         Ok((device, changes))
     }
 
     /// Loads the device from all records of [`Scope::Device`].
     pub fn load(records: Records) -> Result<Self, LoadError> {
         let (mut identity, mut prekeys) = (None, Vec::new());
-        let mut seen = BTreeMap::new();
+        let (mut one_time, mut seen) = (OneTimePrekeys::default(), BTreeMap::new());
         for (name, value) in records {
             let bytes = value.as_bytes();
             if name == IDENTITY {
@@ -66,7 +69,7 @@ impl Device {
             } else if let Some(transcript) = name.strip_prefix(SEEN) {
                 let transcript = transcript.try_into().map_err(|_| LoadError::Damaged("envelope list"))?;
                 seen.insert(transcript, codec::decode::<SeenRecord>(bytes)?.0);
-            } else {
+            } else if !one_time.load(&name, bytes)? {
                 return Err(LoadError::Unknown);
             }
         }
@@ -76,7 +79,8 @@ impl Device {
         if prekeys.is_empty() {
             return Err(LoadError::Missing("prekeys"));
         }
-        Ok(Self { identity, prekeys, seen })
+        one_time.check()?;
+        Ok(Self { identity, prekeys, one_time, seen })
     }
 
     /// The account that this device belongs to.
@@ -165,6 +169,26 @@ impl Device {
         changes
     }
 
+    /// Makes `count` one-time prekeys, to publish beside the signed ones. Each protects the first contact of one other
+    /// device from whoever copies this device later: its private half is erased when that device's envelope is opened.
+    ///
+    /// At most [`MAX_ONE_TIME_PREKEYS`](crate::limits::MAX_ONE_TIME_PREKEYS) private halves are kept; the oldest beyond
+    /// that are erased, so make what is missing and not more.
+    pub fn make_one_time_prekeys(
+        &mut self,
+        count: usize,
+        rng: &mut impl CryptoRng,
+    ) -> (Vec<OneTimePrekey>, Changes) {
+        let mut changes = Changes::default();
+        let made = self.one_time.make(count, rng, &mut changes);
+        (made, changes)
+    }
+
+    /// How many one-time prekeys have not been used. Some of them may have been handed out.
+    pub fn one_time_prekeys_left(&self) -> usize {
+        self.one_time.len()
+    }
+
     /// Answers a server's challenge; `server` is the authority of the address that was dialled.
     pub fn login(&self, server: &str, nonce: &Nonce) -> Login {
         Login::sign(self.account(), self.signing_key(), server, nonce)
@@ -178,14 +202,26 @@ impl Device {
     pub(crate) fn open_initial(&self, envelope: &InitialEnvelope) -> Result<InitialOpening, OpenError> {
         let named = |prekeys: &&PrivatePrekeys| prekeys.public().hash() == envelope.prekeys;
         let prekeys = self.prekeys.iter().find(named).ok_or(OpenError::Prekeys)?;
-        let opening = envelope.open((self.account(), self.id()), prekeys)?;
-        if self.seen.contains_key(&opening.transcript) { Err(OpenError::Replayed) } else { Ok(opening) }
+        let one_time = envelope.one_time.map(|id| self.one_time.unused(id).ok_or(OpenError::Prekeys));
+        let opening = envelope.open((self.account(), self.id()), prekeys, one_time.transpose()?)?;
+        match &opening.spent {
+            SpentEnvelope::Signed { transcript, .. } if self.seen.contains_key(transcript) => {
+                Err(OpenError::Replayed)
+            }
+            _ => Ok(opening),
+        }
     }
 
-    /// Notes that an initial envelope was opened.
-    pub(crate) fn remember(&mut self, transcript: [u8; 32], prekeys: PrekeysHash, changes: &mut Changes) {
-        self.seen.insert(transcript, prekeys);
-        changes.put(Scope::Device, name(SEEN, &transcript), &SeenRecord(prekeys));
+    /// Sees to it that an initial envelope that was opened does not open again: erases the private half of its one-time
+    /// prekey (R59), or remembers its transcript (R54).
+    pub(crate) fn spend(&mut self, spent: SpentEnvelope, changes: &mut Changes) {
+        match spent {
+            SpentEnvelope::OneTime(id) => self.one_time.erase(id, changes),
+            SpentEnvelope::Signed { transcript, prekeys } => {
+                self.seen.insert(transcript, prekeys);
+                changes.put(Scope::Device, name(SEEN, &transcript), &SeenRecord(prekeys));
+            }
+        }
     }
 }
 

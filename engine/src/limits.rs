@@ -37,6 +37,10 @@ pub const PREKEYS_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long replaced prekeys still open what was sealed to them.
 pub const PREKEYS_OVERLAP: Duration = Duration::from_secs(48 * 3600);
 
+/// Unused private halves of one-time prekeys. As many first contacts as a device can expect between two times that it is
+/// online; the private halves of those that were handed out and never used must go some time, the oldest first.
+pub const MAX_ONE_TIME_PREKEYS: usize = 200;
+
 /// Own messages sealed and not yet seen in the log. A client that cannot post stops sealing here.
 pub const MAX_UNCONFIRMED: usize = 256;
 

@@ -8,7 +8,7 @@ use conclave_engine::wire::codec::DecodeError;
 use conclave_engine::wire::ids::GroupId;
 use conclave_engine::wire::roster::Role;
 use conclave_engine::{Device, Group, LoadError, RecordValue, Records, Scope};
-use support::{Person, decode_fields, flip, gather};
+use support::{Person, SeedRng, decode_fields, flip, gather};
 
 /// A person in the middle of things: several senders, skipped keys, a staged commit and a staged sender key.
 fn busy() -> (Person, GroupId) {
@@ -24,6 +24,8 @@ fn busy() -> (Person, GroupId) {
     bob.seal(b"waits").unwrap();
     bob.stage_key(&keys);
     bob.stage(vec![carol.remove_operation()], &keys).unwrap();
+    let (_, changes) = bob.device.make_one_time_prekeys(2, &mut SeedRng::new(4));
+    bob.save(changes);
     (bob, log.id())
 }
 
@@ -106,8 +108,17 @@ fn records_of_an_unknown_kind() {
 
 #[test]
 fn missing_records() {
-    let needed: [&[u8]; 10] = [
-        b"identity", b"prekeys/", b"head", b"cursor", b"own/state", b"own/key", b"sender/", b"secrets/", b"chain/",
+    let needed: [&[u8]; 11] = [
+        b"identity",
+        b"prekeys/",
+        b"onetime-next",
+        b"head",
+        b"cursor",
+        b"own/state",
+        b"own/key",
+        b"sender/",
+        b"secrets/",
+        b"chain/",
         b"peer/",
     ];
     for (scope, records) in scopes() {

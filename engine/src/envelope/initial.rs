@@ -15,7 +15,8 @@
 //!     ciphertext = AEAD(key, nonce, associated data th, plaintext)
 //! ```
 //!
-//! `prekeys` is the hash of the recipient's signed prekeys and so covers both public keys. The ephemeral key may serve
+//! `prekeys` is the hash of the recipient's signed prekeys and so covers both public keys; `one time` is the id of a
+//! one-time prekey, whose key stands in `th`, for the id alone says nothing about the key. The ephemeral key may serve
 //! many recipients, with one signature over the root of [`super::merkle_path`].
 //!
 //! Sources: RFC 9180 (HPKE) for encapsulation that binds its transcript; Kret and Schmidt, "The PQXDH Key Agreement
@@ -27,19 +28,22 @@ use crate::aead;
 use crate::kdf;
 use crate::padding;
 use crate::pairwise::OpenedChain;
-use crate::prekeys::{PrivatePrekeys, UsablePrekeys};
+use crate::prekeys::{GivenOneTime, OneTimePrivate, PrivatePrekeys, UsablePrekeys};
 use crate::ratchet::Chain;
 use crate::secret::{Secret, SecretBytes};
 use conclave_wire::codec::{self, DecodeError, Structure, VERSION};
-use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, ManifestHash, MessageIndex, Opaque, PrekeysHash};
+use conclave_wire::ids::{
+    AccountId, DeviceId, DeviceKey, ManifestHash, MessageIndex, OneTimePrekeyId, Opaque, PrekeysHash,
+};
 use conclave_wire::limits::MAX_FRAME;
+use conclave_wire::prekeys::AgreementKey;
 use conclave_wire::signature::{self, Label, Signature};
 use ed25519_dalek::SigningKey;
 use libcrux_ml_kem::mlkem768;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use thiserror::Error;
-use x25519_dalek::{PublicKey, StaticSecret};
+use x25519_dalek::{PublicKey, SharedSecret, StaticSecret};
 use zeroize::Zeroizing;
 
 const LABEL: Label = Label("conclave v1 sign envelope");
@@ -54,9 +58,9 @@ pub(crate) struct InitialEnvelope {
     #[n(1)]
     #[cbor(with = "minicbor::bytes")]
     kem_ciphertext: [u8; KEM_CIPHERTEXT],
-    /// Reserved: which one-time prekey, `None` for none.
+    /// Which one-time prekey of the recipient, beside its signed prekeys.
     #[n(2)]
-    one_time: Option<u32>,
+    pub(crate) one_time: Option<OneTimePrekeyId>,
     #[n(3)]
     pub(crate) prekeys: PrekeysHash,
     #[n(4)]
@@ -141,6 +145,8 @@ pub(crate) struct Recipient<'a> {
     pub(crate) account: AccountId,
     pub(crate) device: DeviceId,
     pub(crate) prekeys: &'a UsablePrekeys,
+    /// Taken away by sealing, so that no second envelope goes to it (R59).
+    pub(crate) one_time: Option<GivenOneTime>,
     pub(crate) payload: &'a [u8],
 }
 
@@ -150,20 +156,30 @@ pub(crate) struct InitialOpening {
     pub(crate) context: EnvelopeContext,
     pub(crate) payload: Zeroizing<Vec<u8>>,
     pub(crate) chain: OpenedChain,
-    pub(crate) transcript: [u8; 32],
-    pub(crate) prekeys: PrekeysHash,
+    pub(crate) spent: SpentEnvelope,
+}
+
+/// What keeps an envelope that was opened from opening again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum SpentEnvelope {
+    /// Its one-time prekey, whose private half is erased (R59).
+    OneTime(OneTimePrekeyId),
+    /// Its transcript, remembered as long as the private halves of the prekeys live (R54).
+    Signed { transcript: [u8; 32], prekeys: PrekeysHash },
 }
 
 /// Seals one envelope to each recipient, in their order, with one ephemeral key and one signature for all.
 pub(crate) fn seal_initial(
     sender: &Sender<'_>,
-    recipients: &[Recipient<'_>],
+    recipients: Vec<Recipient<'_>>,
     context: EnvelopeContext,
     rng: &mut impl CryptoRng,
 ) -> Vec<(InitialEnvelope, OpenedChain)> {
     let ephemeral = StaticSecret::from(*Secret::<32>::random(rng).as_bytes());
-    let drafts: Vec<_> =
-        recipients.iter().map(|recipient| Draft::new(sender, recipient, context, &ephemeral, rng)).collect();
+    let drafts: Vec<_> = recipients
+        .into_iter()
+        .map(|recipient| Draft::new(sender, &recipient, context, &ephemeral, rng))
+        .collect();
     let leaves: Vec<_> = drafts.iter().map(|draft| draft.leaf).collect();
     let (root, paths) = merkle_path::root_and_paths(&leaves);
     let signature = signature::sign(sender.key, LABEL, &root);
@@ -193,15 +209,17 @@ impl Draft {
         let randomness = Secret::<32>::random(rng);
         let (kem_ciphertext, shared) = mlkem768::encapsulate(&kem_key, *randomness.as_bytes());
         let shared = Secret::from_bytes(shared);
-        let agreement = ephemeral.diffie_hellman(&PublicKey::from(*prekeys.agreement.as_bytes()));
+        let agree = |key: &AgreementKey| ephemeral.diffie_hellman(&PublicKey::from(*key.as_bytes()));
+        let one_time = recipient.one_time.as_ref().map(GivenOneTime::key);
+        let agreements = (agree(&prekeys.agreement), one_time.map(agree));
         let envelope = InitialEnvelope {
             ephemeral: PublicKey::from(ephemeral).to_bytes(),
             kem_ciphertext: *kem_ciphertext.as_slice(),
-            one_time: None,
+            one_time: recipient.one_time.as_ref().map(GivenOneTime::id),
             prekeys: recipient.prekeys.verified().hash(),
             ciphertext: Opaque::default(),
         };
-        let transcript = envelope.transcript(&recipient.account, &recipient.device);
+        let transcript = envelope.transcript(&recipient.account, &recipient.device, one_time);
         let body = Zeroizing::new(codec::encode(&Body {
             sender_account: sender.account,
             sender_device: DeviceKey::from_bytes(sender.key.verifying_key().to_bytes()),
@@ -212,7 +230,7 @@ impl Draft {
             payload: SecretBytes(Zeroizing::new(recipient.payload.to_vec())),
         }));
         let leaf = leaf(&transcript, &body);
-        let keys = EnvelopeKeys::derive(agreement.as_bytes(), &shared, &transcript);
+        let keys = EnvelopeKeys::derive(&agreements, &shared, &transcript);
         Self { body: SecretBytes(body), leaf, transcript, keys, envelope }
     }
 
@@ -226,19 +244,25 @@ impl Draft {
 }
 
 impl InitialEnvelope {
-    /// Opens with the private halves of the prekeys that it names; `me` is this device.
+    /// Opens with the private halves of the prekeys that it names, and of the one-time prekey if it names one; `me` is this
+    /// device.
     pub(crate) fn open(
         &self,
         me: (AccountId, DeviceId),
         prekeys: &PrivatePrekeys,
+        one_time: Option<&OneTimePrivate>,
     ) -> Result<InitialOpening, InitialError> {
-        let agreement = prekeys.agreement().diffie_hellman(&PublicKey::from(self.ephemeral));
-        if self.one_time.is_some() || !agreement.was_contributory() {
+        let agree = |private: StaticSecret| private.diffie_hellman(&PublicKey::from(self.ephemeral));
+        let agreements = (agree(prekeys.agreement()), one_time.map(|private| agree(private.agreement())));
+        let contributory = agreements.0.was_contributory()
+            && agreements.1.as_ref().is_none_or(SharedSecret::was_contributory);
+        if self.one_time.is_some() != one_time.is_some() || !contributory {
             return Err(InitialError::Keys);
         }
         let shared = prekeys.decapsulate(&self.kem_ciphertext);
-        let transcript = self.transcript(&me.0, &me.1);
-        let keys = EnvelopeKeys::derive(agreement.as_bytes(), &shared, &transcript);
+        let one_time_key = one_time.map(OneTimePrivate::public);
+        let transcript = self.transcript(&me.0, &me.1, one_time_key.as_ref());
+        let keys = EnvelopeKeys::derive(&agreements, &shared, &transcript);
         let padded = aead::open(&keys.key, &keys.nonce, &transcript, &self.ciphertext.0)
             .map_err(|_| InitialError::Keys)?;
         let plaintext: Plaintext = codec::decode(padding::unpad(&padded).map_err(|_| InitialError::Keys)?)?;
@@ -258,13 +282,20 @@ impl InitialEnvelope {
             context: body.context,
             payload,
             chain: keys.chain,
-            transcript,
-            prekeys: self.prekeys,
+            spent: match self.one_time {
+                Some(id) => SpentEnvelope::OneTime(id),
+                None => SpentEnvelope::Signed { transcript, prekeys: self.prekeys },
+            },
         })
     }
 
     /// `th`: everything that decides the keys, and to whom.
-    fn transcript(&self, account: &AccountId, device: &DeviceId) -> [u8; 32] {
+    fn transcript(
+        &self,
+        account: &AccountId,
+        device: &DeviceId,
+        one_time: Option<&AgreementKey>,
+    ) -> [u8; 32] {
         kdf::INITIAL_TRANSCRIPT.hash(&[
             &[VERSION],
             &self.ephemeral,
@@ -272,7 +303,7 @@ impl InitialEnvelope {
             self.prekeys.as_bytes(),
             account.as_bytes(),
             device.as_bytes(),
-            &[0; 32],
+            one_time.map_or(&[0; 32], |key| key.as_bytes()),
         ])
     }
 }
@@ -288,8 +319,16 @@ struct EnvelopeKeys {
 }
 
 impl EnvelopeKeys {
-    fn derive(agreement: &[u8; 32], shared: &Secret<32>, transcript: &[u8; 32]) -> Self {
-        let wide: Secret<92> = kdf::derive(&kdf::INITIAL, &[agreement, shared.as_bytes(), transcript]);
+    /// From the agreement with the signed prekey, that with the one-time prekey if there is one, and the shared secret of
+    /// the KEM. How many there are shows in the transcript.
+    fn derive(
+        (signed, one_time): &(SharedSecret, Option<SharedSecret>),
+        shared: &Secret<32>,
+        transcript: &[u8; 32],
+    ) -> Self {
+        let one_time = one_time.as_ref().map_or(&[][..], |agreement| agreement.as_bytes());
+        let parts = [signed.as_bytes(), one_time, shared.as_bytes(), transcript];
+        let wide: Secret<92> = kdf::derive(&kdf::INITIAL, &parts);
         let (mut key, mut chain_key) = (Secret::zeroed(), Secret::zeroed());
         let (mut nonce, mut id) = ([0; 24], [0; 4]);
         let (first, rest) = wide.as_bytes().split_at(32);

@@ -14,5 +14,5 @@ pub(crate) use context::{CommittedSecret, EnvelopeContext, Purpose};
 pub(crate) use continued::ContinuedOpening;
 pub use delivery::OpenError;
 pub(crate) use delivery::{Delivery, Opening};
-pub(crate) use initial::{InitialEnvelope, InitialOpening, Recipient, Sender, seal_initial};
+pub(crate) use initial::{InitialEnvelope, InitialOpening, Recipient, Sender, SpentEnvelope, seal_initial};
 pub(crate) use wrap::{Wrap, wrap_pad};

@@ -126,9 +126,15 @@ impl Pairwise {
             Sender { account: from.account(), manifest: from.manifest().hash(), key: from.signing_key() };
         let addressed: Vec<_> = recipients
             .iter()
-            .map(|(_, to, prekeys)| Recipient { account: to.account, device: to.device, prekeys, payload })
+            .map(|(_, to, prekeys)| Recipient {
+                account: to.account,
+                device: to.device,
+                prekeys,
+                one_time: reach.give_one_time(&to.device),
+                payload,
+            })
             .collect();
-        let sealed = seal_initial(&sender, &addressed, context, rng);
+        let sealed = seal_initial(&sender, addressed, context, rng);
         let mut envelopes = Vec::with_capacity(sealed.len());
         for ((_, to, _), (envelope, chain)) in recipients.iter().zip(sealed) {
             self.peers.entry(to.device).or_default().open_outgoing(chain, upload, reach.now);

@@ -4,11 +4,15 @@
 //! read, and two logs have no order between them (R58).
 
 mod deliver;
+#[cfg(test)]
+mod one_time;
 mod open;
 mod peer;
 #[cfg(test)]
 mod refusals;
 mod storage;
+#[cfg(test)]
+mod test_pair;
 
 pub(crate) use deliver::Dispatch;
 pub(crate) use open::Opened;

@@ -3,17 +3,19 @@
 use super::Pairwise;
 use super::peer::{ChainId, OpenedChain};
 use crate::device::Device;
-use crate::envelope::{Delivery, EnvelopeContext, InitialOpening, OpenError, Opening, wrap_pad};
+use crate::envelope::{
+    Delivery, EnvelopeContext, InitialOpening, OpenError, Opening, SpentEnvelope, wrap_pad,
+};
 use crate::kdf;
 use crate::ratchet::Advance;
 use crate::record::Changes;
 use crate::secret::Secret;
-use conclave_wire::ids::{Commitment, DeviceId, MessageIndex, PrekeysHash, Timestamp};
+use conclave_wire::ids::{Commitment, DeviceId, MessageIndex, Timestamp};
 
 /// What opening a delivery will consume, once everything else about the entry has been checked.
 pub(crate) enum Opened {
     Step { sender: DeviceId, chain: ChainId, advance: Advance },
-    Initial { sender: DeviceId, chain: OpenedChain, transcript: [u8; 32], prekeys: PrekeysHash },
+    Initial { sender: DeviceId, chain: OpenedChain, spent: SpentEnvelope },
 }
 
 impl Pairwise {
@@ -73,12 +75,12 @@ impl Pairwise {
                 Ok((payload, Opened::Step { sender: *sender, chain: envelope.chain, advance }))
             }
             Delivery::Initial(envelope) => {
-                let InitialOpening { sender: by, context: found, payload, chain, transcript, prekeys } =
+                let InitialOpening { sender: by, context: found, payload, chain, spent } =
                     at.open_initial(&envelope)?;
                 if by != *sender || found != context {
                     return Err(OpenError::Context);
                 }
-                Ok((payload, Opened::Initial { sender: by, chain, transcript, prekeys }))
+                Ok((payload, Opened::Initial { sender: by, chain, spent }))
             }
         }
     }
@@ -96,10 +98,10 @@ impl Pairwise {
                 }
                 self.put_peer(&sender, changes);
             }
-            Opened::Initial { sender, chain, transcript, prekeys } => {
+            Opened::Initial { sender, chain, spent } => {
                 self.peers.entry(sender).or_default().open_incoming(chain);
                 self.put_peer(&sender, changes);
-                at.remember(transcript, prekeys, changes);
+                at.spend(spent, changes);
             }
         }
     }

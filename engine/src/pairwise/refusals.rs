@@ -1,80 +1,19 @@
 //! Deliveries that must not open, each with its reason, and that leave the device as it was.
 
-use super::{Dispatch, Opened, Pairwise, Upload};
-use crate::addressee::Addressee;
-use crate::device::Device;
-use crate::envelope::{CommittedSecret, EnvelopeContext, OpenError, Purpose};
-use crate::prekeys::{PrekeyBook, Reach};
-use crate::record::Changes;
-use crate::support::{START, SeedRng, flip};
+use super::test_pair::{CONTEXT, Pair};
+use crate::envelope::{EnvelopeContext, OpenError, Purpose};
+use crate::prekeys::Reach;
+use crate::support::{START, flip};
 use conclave_wire::codec::DecodeError;
 use conclave_wire::ids::{Commitment, Epoch, GroupId, Timestamp};
 use std::time::Duration;
-
-const CONTEXT: EnvelopeContext =
-    EnvelopeContext { purpose: Purpose::CommitSecret, group: GroupId::from_bytes([1; 32]), epoch: Epoch(3) };
-
-struct Pair {
-    alice: Device,
-    bob: Device,
-    /// Alice's chains, and Bob's.
-    from: Pairwise,
-    to: Pairwise,
-    book: PrekeyBook,
-    rng: SeedRng,
-}
-
-impl Pair {
-    fn new() -> Self {
-        let mut rng = SeedRng::new(1);
-        let (alice, _changes) = Device::create(START, &mut rng).unwrap();
-        let (bob, _changes) = Device::create(START, &mut rng).unwrap();
-        let mut book = PrekeyBook::default();
-        book.insert(&bob.prekeys().unwrap().encode()).unwrap();
-        let (from, to) = (Pairwise::new(CONTEXT.group), Pairwise::new(CONTEXT.group));
-        Self { alice, bob, from, to, book, rng }
-    }
-
-    /// A secret from Alice to Bob: a first contact, or a wrap once she has been told that the first arrived.
-    fn deliver(&mut self) -> (CommittedSecret, Vec<u8>) {
-        let secret = CommittedSecret::for_commit(&mut self.rng);
-        let reach = Reach { book: &self.book, now: START };
-        let to = [self.addressee()];
-        let mut changes = Changes::default();
-        let dispatch = Dispatch { from: &self.alice, context: CONTEXT, upload: Upload::Commit, reach };
-        let sent = self.from.deliver(&secret, &to, dispatch, &mut self.rng, &mut changes).remove(0);
-        (secret, sent.unwrap())
-    }
-
-    fn addressee(&self) -> Addressee {
-        Addressee { account: self.bob.account(), device: self.bob.id(), pinned: None }
-    }
-
-    fn confirm(&mut self) {
-        self.from.install(Upload::Commit, &mut Changes::default());
-    }
-
-    fn open(&self, delivery: &[u8], commitment: &Commitment) -> Result<Opened, OpenError> {
-        let opened = self.to.open_secret(&self.bob, Some(delivery), &self.alice.id(), CONTEXT, commitment);
-        opened.map(|(_, opened)| opened)
-    }
-
-    fn refusal(&self, delivery: &[u8], secret: &CommittedSecret) -> OpenError {
-        self.open(delivery, &secret.commitment).map(drop).unwrap_err()
-    }
-
-    fn accept(&mut self, delivery: &[u8], secret: &CommittedSecret) {
-        let opened = self.open(delivery, &secret.commitment).unwrap();
-        self.to.accept(&mut self.bob, opened, START, &mut Changes::default());
-    }
-}
 
 /// (R54) An initial envelope opens once: a replay would begin its chain again, with keys that were used.
 #[test]
 fn an_initial_envelope_is_not_opened_twice() {
     let mut pair = Pair::new();
     let (secret, first) = pair.deliver();
-    pair.accept(&first, &secret);
+    let _changes = pair.accept(&first, &secret);
     assert_eq!(pair.refusal(&first, &secret), OpenError::Replayed);
     // As long as the prekeys live, and after that they open nothing.
     let day = |n: u64| START.plus(Duration::from_secs(n * 24 * 3600));
@@ -110,7 +49,7 @@ fn an_initial_envelope_serves_one_purpose_group_epoch_and_sender() {
     // Another device does not have the prekeys.
     let opened = pair.from.open_payload(&pair.alice, Some(&first), &pair.alice.id(), CONTEXT);
     assert_eq!(opened.map(drop), Err(OpenError::Prekeys));
-    pair.accept(&first, &secret);
+    let _changes = pair.accept(&first, &secret);
 }
 
 /// (R50) Every byte of an initial envelope is authenticated.
@@ -123,7 +62,7 @@ fn every_byte_of_an_initial_envelope() {
         let expected = matches!(error, OpenError::Decode(_) | OpenError::NotAuthentic | OpenError::Prekeys);
         assert!(expected, "byte {at}: {error:?}");
     }
-    pair.accept(&first, &secret);
+    let _changes = pair.accept(&first, &secret);
 }
 
 /// Nothing is opened by a key agreement to which the sender contributes a point of small order.
@@ -142,7 +81,7 @@ fn small_order_points() {
 fn wraps() {
     let mut pair = Pair::new();
     let (secret, first) = pair.deliver();
-    pair.accept(&first, &secret);
+    let _changes = pair.accept(&first, &secret);
     pair.confirm();
     let (secret, wrap) = pair.deliver();
     assert_eq!(wrap.len(), 40);
@@ -162,7 +101,7 @@ fn wraps() {
     assert_eq!(opened, Err(OpenError::Commitment));
     let opened = pair.to.open_payload(&pair.bob, Some(&wrap), &pair.alice.id(), CONTEXT).map(drop);
     assert_eq!(opened, Err(OpenError::NotAuthentic), "a wrap is no welcome");
-    pair.accept(&wrap, &secret);
+    let _changes = pair.accept(&wrap, &secret);
     assert_eq!(pair.refusal(&wrap, &secret), OpenError::Chain, "its step is gone");
 }
 

@@ -1,8 +1,10 @@
 //! Both sides of prekeys: the private halves of our own, and the book of other devices'.
 
 mod book;
+mod one_time;
 mod private;
 
+pub(crate) use book::{GivenOneTime, Reach, UsablePrekeys};
 pub use book::{PrekeyBook, PrekeyBookError};
-pub(crate) use book::{Reach, UsablePrekeys};
+pub(crate) use one_time::{OneTimePrekeys, OneTimePrivate};
 pub(crate) use private::{PrekeysRecord, PrivatePrekeys};

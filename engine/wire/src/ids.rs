@@ -107,6 +107,10 @@ counter!(
     MessageIndex(u16)
 );
 counter!(
+    /// Which of a device's one-time prekeys; only ever grows.
+    OneTimePrekeyId(u32)
+);
+counter!(
     /// Version of a device manifest; only ever grows.
     ManifestVersion(u64)
 );

@@ -1,16 +1,23 @@
-//! Signed prekeys: the short-lived encryption keys of a device.
+//! Prekeys: the short-lived encryption keys of a device, signed ones and one-time ones.
 //!
 //! ```text
 //!     body  version ‖ CBOR [ device key: bstr 32, time: uint ms, x25519: bstr 32, ml-kem-768: bstr 1184 ]
 //! ```
 //!
 //! carried in a [`Signed`] by the device. The identity is one signing key; what is encrypted
-//! to a device goes to these, which it replaces daily while it is online.
+//! to a device goes to these, which it replaces daily while it is online. One-time prekeys come beside them:
+//!
+//! ```text
+//!     one-time prekey  CBOR [ id: uint 32 bit, x25519: bstr 32 ]
+//! ```
+//!
+//! Nobody signs these. Who exchanges one makes an envelope that does not open, which whoever carries it could drop as
+//! well; what it can be read with is bound by the signed prekeys all the same (R59).
 
 use crate::byte_newtype::byte_newtype;
 use crate::codec::{DecodeError, Structure};
 use crate::hash::{self, Context};
-use crate::ids::{DeviceKey, PrekeysHash, Timestamp};
+use crate::ids::{DeviceKey, OneTimePrekeyId, PrekeysHash, Timestamp};
 use crate::limits::{CLOCK_SKEW, MAX_PREKEYS_AGE};
 use crate::roster::PinnedPrekeys;
 use crate::signature::{Label, SignatureError, Signed, SignedBody, UnverifiedSigned};
@@ -95,6 +102,18 @@ impl Prekeys {
     }
 }
 
+/// A one-time prekey: one envelope is sealed to it, beside the signed prekeys, and its private half is erased when that
+/// envelope is opened (R59).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct OneTimePrekey {
+    /// Which of its device's.
+    #[n(0)]
+    pub id: OneTimePrekeyId,
+    /// For X25519.
+    #[n(1)]
+    pub key: AgreementKey,
+}
+
 /// Why prekeys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -113,3 +132,18 @@ pub enum PrekeysError {
     "the device's prekeys are older than 90 days or from the future; it must come online, or a clock be set right"
 )]
 pub struct PrekeysAgeError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_one_time_prekey_is_an_id_and_a_key() {
+        let prekey = OneTimePrekey { id: OneTimePrekeyId(500), key: AgreementKey::from_bytes([7; 32]) };
+        let encoded = minicbor::to_vec(prekey).unwrap();
+        assert_eq!(encoded, [&[0x82, 0x19, 0x01, 0xf4, 0x58, 32][..], &[7; 32]].concat());
+        assert_eq!(minicbor::decode::<OneTimePrekey>(&encoded).unwrap(), prekey);
+        let wide = [&[0x82, 0x1b, 0, 0, 0, 1, 0, 0, 0, 0, 0x58, 32][..], &[7; 32]].concat();
+        assert!(minicbor::decode::<OneTimePrekey>(&wide).is_err(), "an id has 32 bits");
+    }
+}

@@ -2,13 +2,16 @@
 
 use super::context;
 use crate::addressee::Addressee;
-use crate::envelope::initial::{InitialEnvelope, InitialError, Recipient, Sender, seal_initial};
+use crate::envelope::initial::{
+    InitialEnvelope, InitialError, Recipient, Sender, SpentEnvelope, seal_initial,
+};
 use crate::envelope::{Delivery, EnvelopeContext};
-use crate::prekeys::{PrekeyBook, PrivatePrekeys, Reach};
+use crate::prekeys::{GivenOneTime, OneTimePrivate, PrekeyBook, PrivatePrekeys, Reach};
 use crate::vectors::second::{self, cbor, hash, kdf, public, sign};
 use crate::vectors::{Script, array, bytes, check, hx, seed};
 use conclave_wire::codec;
-use conclave_wire::ids::{AccountId, DeviceId, ManifestHash, Timestamp};
+use conclave_wire::ids::{AccountId, DeviceId, ManifestHash, OneTimePrekeyId, PrekeysHash, Timestamp};
+use conclave_wire::prekeys::{AgreementKey, OneTimePrekey};
 use ed25519_dalek::SigningKey;
 use libcrux_ml_kem::mlkem768;
 use serde_json::{Value, json};
@@ -42,9 +45,13 @@ struct Draft {
     ephemeral: [u8; 32],
     kem_ciphertext: Vec<u8>,
     prekeys_hash: [u8; 32],
+    one_time: Option<u32>,
 }
 
-fn draft(name: &str, sender_body: &[Vec<u8>], purpose: u64, payload: &[u8]) -> Draft {
+/// A recipient, and the id of its one-time prekey that is used.
+type To = (&'static str, Option<u32>);
+
+fn draft((name, one_time): To, sender_body: &[Vec<u8>], purpose: u64, payload: &[u8]) -> Draft {
     let named = |what: &str| seed(&format!("{name} {what}"));
     let (device_seed, account) = (named("device"), public(&named("account")));
     let device = hash("device id", &[&public(&device_seed)]);
@@ -65,17 +72,24 @@ fn draft(name: &str, sender_body: &[Vec<u8>], purpose: u64, payload: &[u8]) -> D
     let dh = x25519(ephemeral_private, agreement_key);
     let (ciphertext, ss) = mlkem768::encapsulate(kem.public_key(), named("encapsulation"));
     let kem_ciphertext = ciphertext.as_slice().to_vec();
+    let one_time_private = named("one-time prekey");
+    let one_time_key = x25519(one_time_private, x25519_dalek::X25519_BASEPOINT_BYTES);
+    let one_time_dh = x25519(ephemeral_private, one_time_key);
+    let (in_transcript, in_keys) = match one_time {
+        Some(_) => (one_time_key, &one_time_dh[..]),
+        None => ([0; 32], &[][..]),
+    };
     let th = hash(
         "initial envelope transcript",
-        &[&[1], &ephemeral, &kem_ciphertext, &prekeys_hash, &account, &device, &[0; 32]],
+        &[&[1], &ephemeral, &kem_ciphertext, &prekeys_hash, &account, &device, &in_transcript],
     );
-    let wide = kdf("initial envelope", &[&dh, &ss, &th], 92);
+    let wide = kdf("initial envelope", &[&dh, in_keys, &ss, &th], 92);
     let context = cbor::array(&[cbor::uint(purpose), cbor::bstr(seed("group")), cbor::uint(3)]);
     let own = [cbor::bstr(account), cbor::bstr(device), context, cbor::bstr(payload)];
     let body = cbor::structure(&[sender_body, &own].concat());
     let inner = hash("envelope inner", &[&body]);
     let leaf = hash("envelope leaf", &[&th, &inner]);
-    let value = json!({
+    let mut value = json!({
         "account": hx(account),
         "device_seed": hx(device_seed),
         "device": hx(device),
@@ -96,16 +110,25 @@ fn draft(name: &str, sender_body: &[Vec<u8>], purpose: u64, payload: &[u8]) -> D
         "body": hx(&body),
         "inner_hash": hx(inner),
         "leaf": hx(leaf),
+        "one_time": null,
     });
+    if let Some(id) = one_time {
+        value["one_time"] = json!({
+            "id": id,
+            "private": hx(one_time_private),
+            "key": hx(one_time_key),
+            "dh": hx(one_time_dh),
+        });
+    }
     let Value::Object(value) = value else { unreachable!() };
-    Draft { value, body, th, wide, leaf, ephemeral, kem_ciphertext, prekeys_hash }
+    Draft { value, body, th, wide, leaf, ephemeral, kem_ciphertext, prekeys_hash, one_time }
 }
 
-fn vector(recipients: &[&str], purpose: u64, payload: &[u8]) -> Value {
+fn vector(recipients: &[To], purpose: u64, payload: &[u8]) -> Value {
     let key = seed("alice device");
     let sender = [public(&seed("alice account")), public(&key), seed("alice manifest hash")];
     let sender_body = sender.map(cbor::bstr);
-    let drafts: Vec<_> = recipients.iter().map(|name| draft(name, &sender_body, purpose, payload)).collect();
+    let drafts: Vec<_> = recipients.iter().map(|to| draft(*to, &sender_body, purpose, payload)).collect();
     let leaves: Vec<_> = drafts.iter().map(|draft| draft.leaf).collect();
     let root = second::merkle("envelope node", &leaves);
     let signature = sign(&key, "envelope", &root);
@@ -123,7 +146,7 @@ fn vector(recipients: &[&str], purpose: u64, payload: &[u8]) -> Value {
         let envelope = cbor::structure(&[
             cbor::bstr(draft.ephemeral),
             cbor::bstr(&draft.kem_ciphertext),
-            cbor::null(),
+            draft.one_time.map_or(cbor::null(), |id| cbor::uint(id.into())),
             cbor::bstr(draft.prekeys_hash),
             cbor::bstr(&ciphertext),
         ]);
@@ -165,6 +188,15 @@ fn recipient(value: &Value) -> ((AccountId, DeviceId), PrivatePrekeys) {
     (me, PrivatePrekeys::generate(&device, Timestamp(TIME), &mut script))
 }
 
+/// The one-time prekey that a recipient's envelope uses.
+fn one_time(value: &Value) -> Option<(OneTimePrekey, OneTimePrivate)> {
+    let id = value["one_time"]["id"].as_u64()?;
+    let private = OneTimePrivate::from_bytes(array(&value["one_time"]["private"]));
+    let key = AgreementKey::from_bytes(array(&value["one_time"]["key"]));
+    assert_eq!(private.public(), key);
+    Some((OneTimePrekey { id: OneTimePrekeyId(id.try_into().unwrap()), key }, private))
+}
+
 /// The engine seals just these envelopes from the stated randomness.
 fn seals(vector: &Value, context: EnvelopeContext) {
     let values = vector["recipients"].as_array().unwrap();
@@ -182,7 +214,13 @@ fn seals(vector: &Value, context: EnvelopeContext) {
             account: *account,
             device: *device,
             prekeys: reach.prekeys(&Addressee { account: *account, device: *device, pinned: None }).unwrap(),
+            one_time: None,
             payload,
+        })
+        .zip(values)
+        .map(|(recipient, value)| {
+            let one_time = one_time(value).map(|(prekey, _)| GivenOneTime::for_vectors(prekey));
+            Recipient { one_time, ..recipient }
         })
         .collect();
     let sender = Sender {
@@ -193,7 +231,7 @@ fn seals(vector: &Value, context: EnvelopeContext) {
     let mut randomness = bytes(&vector["ephemeral_private"]);
     values.iter().for_each(|value| randomness.extend(bytes(&value["encapsulation_randomness"])));
     let mut script = Script::new(&[&randomness]);
-    let sealed = seal_initial(&sender, &recipients, context, &mut script);
+    let sealed = seal_initial(&sender, recipients, context, &mut script);
     assert!(script.is_spent());
     assert_eq!(sealed.len(), values.len());
     for (value, (envelope, chain)) in values.iter().zip(sealed) {
@@ -207,12 +245,15 @@ fn seals(vector: &Value, context: EnvelopeContext) {
 #[test]
 fn initial_envelopes() {
     let vectors = json!([
-        vector(&["bob"], 2, b"a welcome"),
-        vector(&["bob", "carol", "dave"], 0, &seed("commit secret")),
+        vector(&[("bob", None)], 2, b"a welcome"),
+        vector(&[("bob", None), ("carol", None), ("dave", None)], 0, &seed("commit secret")),
+        vector(&[("bob", Some(0))], 1, &seed("content key")),
+        vector(&[("bob", Some(u32::MAX - 1)), ("carol", None)], 0, &seed("commit secret")),
     ]);
     let comment = "Initial envelopes: a welcome to one device (purpose 2), and a commit secret to three (purpose 0) \
-                   with one ephemeral key and one signature over the root of a tree. The manifest hash is a \
-                   placeholder.";
+                   with one ephemeral key and one signature over the root of a tree; then a content key (purpose 1) \
+                   to one device with a one-time prekey, and a commit secret to two of which one has one. The \
+                   manifest hash is a placeholder.";
     let file = check("initial_envelope.json", comment, &vectors);
     for vector in file.as_array().unwrap() {
         seals(vector, context(vector));
@@ -220,12 +261,19 @@ fn initial_envelopes() {
         for value in recipients {
             let (me, prekeys) = recipient(value);
             let envelope: InitialEnvelope = codec::decode(&bytes(&value["envelope"])).unwrap();
-            let opened = envelope.open(me, &prekeys).unwrap();
+            let private = one_time(value).map(|(_, private)| private);
+            let opened = envelope.open(me, &prekeys, private.as_ref()).unwrap();
             assert_eq!(opened.sender.as_bytes(), &hash("device id", &[&bytes(&vector["sender_device_key"])]));
             assert_eq!(opened.context, context(vector));
             assert_eq!(*opened.payload, bytes(&value["payload"]));
-            assert_eq!(opened.transcript, array(&value["th"]));
-            assert_eq!(opened.prekeys.as_bytes(), &array(&value["prekeys_hash"]));
+            let spent = match one_time(value) {
+                Some((prekey, _)) => SpentEnvelope::OneTime(prekey.id),
+                None => SpentEnvelope::Signed {
+                    transcript: array(&value["th"]),
+                    prekeys: PrekeysHash::from_bytes(array(&value["prekeys_hash"])),
+                },
+            };
+            assert_eq!(opened.spent, spent);
             assert_eq!(opened.chain.id, array(&value["chain_id"]));
             assert_eq!(opened.chain.chain.key().as_bytes(), &array(&value["chain_key"]));
             // The stated keys open the stated ciphertext.
@@ -237,7 +285,13 @@ fn initial_envelopes() {
             // Nobody else opens it.
             for other in recipients.iter().filter(|other| other["device"] != value["device"]) {
                 let (other, prekeys) = recipient(other);
-                assert!(envelope.open(other, &prekeys).is_err());
+                assert!(envelope.open(other, &prekeys, private.as_ref()).is_err());
+            }
+            // Nor does the recipient without the one-time prekey, or with one that the envelope does not name.
+            let wrong = OneTimePrivate::from_bytes([7; 32]);
+            let others = [private.is_some().then_some(None), Some(Some(&wrong))];
+            for other in others.into_iter().flatten() {
+                assert_eq!(envelope.open(me, &prekeys, other).map(drop), Err(InitialError::Keys));
             }
         }
     }
@@ -247,7 +301,7 @@ fn initial_envelopes() {
 /// open: what she signed covers the body, and not the transcript alone.
 #[test]
 fn a_thief_of_prekeys_forges_nothing() {
-    let vector = vector(&["bob", "carol"], 0, &seed("commit secret"));
+    let vector = vector(&[("bob", None), ("carol", None)], 0, &seed("commit secret"));
     let value = &vector["recipients"][0];
     let [key, nonce, th, body] = ["key", "nonce", "th", "body"].map(|name| bytes(&value[name]));
     let (me, prekeys) = recipient(value);
@@ -263,7 +317,8 @@ fn a_thief_of_prekeys_forges_nothing() {
             cbor::bstr(bytes(&value["prekeys_hash"])),
             cbor::bstr(ciphertext),
         ];
-        codec::decode::<InitialEnvelope>(&cbor::structure(&fields)).unwrap().open(me, &prekeys).map(drop)
+        let envelope: InitialEnvelope = codec::decode(&cbor::structure(&fields)).unwrap();
+        envelope.open(me, &prekeys, None).map(drop)
     };
     assert_eq!(with_body(&body), Ok(()), "sealed by hand as Alice sealed it");
     let mut forged = body;
