@@ -5,6 +5,8 @@
 
 mod deliver;
 #[cfg(test)]
+mod lifetimes;
+#[cfg(test)]
 mod one_time;
 mod open;
 mod peer;
