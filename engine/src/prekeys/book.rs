@@ -1,5 +1,6 @@
 //! Other devices' prekeys, and which of them may be encrypted to.
 
+use super::small_order::has_small_order;
 use crate::addressee::Addressee;
 use conclave_wire::ids::{DeviceId, OneTimePrekeyId, Timestamp};
 use conclave_wire::prekeys::{AgreementKey, OneTimePrekey, Prekeys, PrekeysError};
@@ -7,7 +8,6 @@ use libcrux_ml_kem::mlkem768;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
-use x25519_dalek::{PublicKey, StaticSecret};
 
 /// Why another device's prekeys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -42,11 +42,6 @@ impl UsablePrekeys {
     pub(crate) fn verified(&self) -> &Prekeys {
         &self.0
     }
-}
-
-/// Whether a point has small order does not depend on the scalar that probes it.
-fn has_small_order(key: &AgreementKey) -> bool {
-    !StaticSecret::from([1; 32]).diffie_hellman(&PublicKey::from(*key.as_bytes())).was_contributory()
 }
 
 /// A one-time prekey that is not of small order.

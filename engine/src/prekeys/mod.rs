@@ -3,6 +3,7 @@
 mod book;
 mod one_time;
 mod private;
+mod small_order;
 
 pub(crate) use book::{GivenOneTime, Reach, UsablePrekeys};
 pub use book::{PrekeyBook, PrekeyBookError};
