@@ -68,7 +68,8 @@ impl Slots {
                 return None;
             }
         }
-        slots.free = (0..).map(Slot).zip(&slots.devices).filter(|(_, d)| d.is_none()).map(|(s, _)| s).collect();
+        slots.free =
+            (0..).map(Slot).zip(&slots.devices).filter(|(_, d)| d.is_none()).map(|(s, _)| s).collect();
         Some(slots)
     }
 
@@ -104,7 +105,8 @@ impl Slots {
 
     /// All pages that there were since the slots were last [`trimmed`](Self::trim).
     pub(crate) fn pages(&self) -> impl Iterator<Item = Page> + use<> {
-        (0..self.devices.len().div_ceil(SLOTS_PER_PAGE as usize) as u32).map(Page)
+        let pages = self.devices.len().div_ceil(SLOTS_PER_PAGE as usize);
+        (0..u32::try_from(pages).unwrap_or(u32::MAX)).map(Page)
     }
 
     /// Who stands on the slots of a page.
