@@ -6,7 +6,7 @@ use crate::limits::{PREKEYS_LIFETIME, PREKEYS_OVERLAP};
 use crate::prekeys::{OneTimePrekeys, PrekeysRecord, PrivatePrekeys};
 use crate::record::{Changes, LoadError, Records, Scope};
 use conclave_wire::codec::{self, Structure};
-use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, PrekeysHash, Timestamp};
+use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, ManifestVersion, PrekeysHash, Timestamp};
 use conclave_wire::limits::{CLOCK_SKEW, MAX_MANIFEST_AGE};
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::manifest::{Manifest, ManifestError};
@@ -20,6 +20,7 @@ use thiserror::Error;
 const IDENTITY: &[u8] = b"identity";
 const PREKEYS: &[u8] = b"prekeys/";
 const SEEN: &[u8] = b"seen/";
+const HEAL: &[u8] = b"heal";
 
 /// Why a device cannot be made or its manifest be signed again.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -28,6 +29,11 @@ pub enum DeviceError {
     /// The manifest cannot be signed.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// Prekeys of this device are from the future, so that nobody could tell newer ones from them.
+    #[error(
+        "this device made prekeys while its clock was ahead; heal it when that time has come, or replace the device"
+    )]
+    Clock,
 }
 
 /// This device. One per profile; every group borrows it for what goes to one other device.
@@ -40,6 +46,8 @@ pub struct Device {
     /// recipient contributes nothing fresh, so a replay would open again (R54). None that used a one-time prekey: the
     /// private half of that is gone at once.
     seen: BTreeMap<[u8; 32], PrekeysHash>,
+    /// Time of the prekeys with which the last heal began.
+    healing: Option<Timestamp>,
 }
 
 impl Device {
@@ -50,15 +58,15 @@ impl Device {
         let mut changes = Changes::default();
         changes.put(Scope::Device, IDENTITY.to_vec(), &identity.record());
         put_prekeys(&mut changes, &prekeys);
-        let prekeys = vec![prekeys];
-        let device = Self { identity, prekeys, one_time: OneTimePrekeys::default(), seen: BTreeMap::new() };
+        let (one_time, seen) = (OneTimePrekeys::default(), BTreeMap::new());
+        let device = Self { identity, prekeys: vec![prekeys], one_time, seen, healing: None };
         Ok((device, changes))
     }
 
     /// Loads the device from all records of [`Scope::Device`].
     pub fn load(records: Records) -> Result<Self, LoadError> {
         let (mut identity, mut prekeys) = (None, Vec::new());
-        let (mut one_time, mut seen) = (OneTimePrekeys::default(), BTreeMap::new());
+        let (mut one_time, mut seen, mut healing) = (OneTimePrekeys::default(), BTreeMap::new(), None);
         for (name, value) in records {
             let bytes = value.as_bytes();
             if name == IDENTITY {
@@ -69,6 +77,8 @@ impl Device {
             } else if let Some(transcript) = name.strip_prefix(SEEN) {
                 let transcript = transcript.try_into().map_err(|_| LoadError::Damaged("envelope list"))?;
                 seen.insert(transcript, codec::decode::<SeenRecord>(bytes)?.0);
+            } else if name == HEAL {
+                healing = Some(codec::decode::<HealRecord>(bytes)?.0);
             } else if !one_time.load(&name, bytes)? {
                 return Err(LoadError::Unknown);
             }
@@ -80,7 +90,7 @@ impl Device {
             return Err(LoadError::Missing("prekeys"));
         }
         one_time.check()?;
-        Ok(Self { identity, prekeys, one_time, seen })
+        Ok(Self { identity, prekeys, one_time, seen, healing })
     }
 
     /// The account that this device belongs to.
@@ -189,6 +199,45 @@ impl Device {
         self.one_time.len()
     }
 
+    /// Begins to heal this device after its state may have been copied: new prekeys, and every older private half is
+    /// erased at once, the one-time ones too, with the list of what they opened (R106). Publish the new ones, then commit a
+    /// [`heal`](crate::Group::heal) in each group of the device. Process the logs first: what is on its way to older
+    /// prekeys cannot be opened afterwards.
+    ///
+    /// It helps against a thief who copied this device and stays passive. Who holds the device's own key can heal as
+    /// well as its owner: then the device must be replaced.
+    pub fn begin_heal(&mut self, now: Timestamp, rng: &mut impl CryptoRng) -> Result<Changes, DeviceError> {
+        // Later than every one that a thief may hold, or these would pass for newer ones.
+        let newest = self.prekeys.iter().map(|prekeys| prekeys.public().body().time).max();
+        let after = |time: Timestamp| Timestamp(time.0.saturating_add(1));
+        let time = newest.map_or(now, |newest| now.max(after(newest)));
+        if time > now.plus(CLOCK_SKEW) {
+            return Err(DeviceError::Clock);
+        }
+        let mut changes = Changes::default();
+        for old in std::mem::take(&mut self.prekeys) {
+            changes.delete(Scope::Device, name(PREKEYS, old.public().hash().as_bytes()));
+        }
+        for transcript in std::mem::take(&mut self.seen).keys() {
+            changes.delete(Scope::Device, name(SEEN, transcript));
+        }
+        self.one_time.erase_all(&mut changes);
+        changes.extend(self.replace_prekeys(time, rng));
+        self.healing = Some(time);
+        changes.put(Scope::Device, HEAL.to_vec(), &HealRecord(time));
+        Ok(changes)
+    }
+
+    /// Time of the prekeys with which the last heal began, if there was one.
+    pub(crate) fn healing(&self) -> Option<Timestamp> {
+        self.healing
+    }
+
+    /// The account's manifests after the version that a group records, oldest first, as far as they are kept here.
+    pub(crate) fn manifests_after(&self, version: ManifestVersion) -> Vec<&Manifest> {
+        Some(self.manifest()).filter(|manifest| manifest.body().version > version).into_iter().collect()
+    }
+
     /// Answers a server's challenge; `server` is the authority of the address that was dialled.
     pub fn login(&self, server: &str, nonce: &Nonce) -> Login {
         Login::sign(self.account(), self.signing_key(), server, nonce)
@@ -228,6 +277,15 @@ impl Device {
 #[derive(Encode, Decode)]
 #[cbor(transparent)]
 struct SeenRecord(#[n(0)] PrekeysHash);
+
+#[derive(Encode, Decode)]
+#[cbor(transparent)]
+struct HealRecord(#[n(0)] Timestamp);
+
+impl Structure for HealRecord {
+    const NAME: &'static str = "heal record";
+    const MAX_BYTES: usize = 16;
+}
 
 impl Structure for SeenRecord {
     const NAME: &'static str = "opened envelope record";

@@ -109,8 +109,9 @@ pub use device::{Device, DeviceError};
 pub use envelope::OpenError;
 pub use group::{
     CaughtUp, CertificateError, CommitUpload, Continuity, CreateError, DistributeError, Distributed,
-    DistributionUpload, Event, Group, GroupMessage, GroupState, JoinError, Joined, MessageId, NewGroup,
-    Newcomer, Origin, ReceiveError, Received, Recovered, SealError, Sealed, Sender, StageError, StagedCommit,
+    DistributionUpload, Event, Group, GroupMessage, GroupState, JoinError, Joined, LeaveError, MessageId,
+    NewGroup, Newcomer, Origin, ReceiveError, Received, Recovered, SealError, Sealed, Sender, StageError,
+    StagedCommit,
 };
 pub use prekeys::{PrekeyBook, PrekeyBookError};
 pub use record::{Change, Changes, LoadError, RecordKey, RecordValue, Records, Scope};

@@ -61,3 +61,7 @@ pub const MAX_NOTE: usize = 1024;
 /// Devices in one record of those that hold many: a commit in a group of 1,000 senders writes 32 records instead of
 /// 1,000, and a record stays below 4 KiB, so that the first message of a sender in an epoch, which rewrites one, is cheap.
 pub const SLOTS_PER_PAGE: u32 = 32;
+
+/// Renewals of the own manifest, the devices being the same, that a group may miss before it is brought up to date: a
+/// commit for each would cost a secret for everybody, and this many leave room in one update.
+pub const MAX_MANIFESTS_BEHIND: u64 = (conclave_wire::limits::MAX_MANIFEST_CHAIN / 4) as u64;

@@ -48,15 +48,21 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(by, distributor, who)| Act::CommitBeforeDistribution { by, distributor, who }),
         2 => (who(), who(), any::<bool>()).prop_map(|(by, who, uploaded)| Act::CrashStaging { by, who, uploaded }),
         1 => (who(), any::<bool>()).prop_map(|(by, uploaded)| Act::CrashDistributing { by, uploaded }),
+        2 => who().prop_map(|by| Act::Heal { by }),
+        1 => (who(), who(), who()).prop_map(|(winner, loser, who)| Act::RaceWithHeal { winner, loser, who }),
+        1 => who().prop_map(|by| Act::Reset { by }),
+        1 => (who(), who()).prop_map(|(by, who)| Act::Leave { by, who }),
+        2 => any::<bool>().prop_map(|tablet| Act::List { tablet }),
+        3 => who().prop_map(|by| Act::Update { by }),
     ]
 }
 
 proptest! {
     #![proptest_config(config())]
 
-    /// Each message is read by exactly the members of its epoch, once, in order, from the right sender; everybody ends
-    /// with one view of the group; and neither restarts nor lateness leave a
-    /// trace (R90).
+    /// Each message is read by exactly the devices of its epoch, once, in order, from the right sender; everybody ends
+    /// with one view of the group; who copied a device reads nothing after its heal (R48); and neither restarts nor
+    /// lateness leave a trace (R90).
     #[test]
     fn members_read_what_is_theirs(people in 3_usize..=6, acts in prop::collection::vec(act(), 1..30)) {
         let mut history = History::new(people);
@@ -68,7 +74,10 @@ proptest! {
         }
         history.check();
         for (gone, removal) in &history.gone {
-            reads_nothing_after(gone, *removal, &history.log);
+            reads_nothing_after(gone, *removal, GroupState::Removed, &history.log);
+        }
+        for (robbed, heal) in &history.robbed {
+            reads_nothing_after(robbed, *heal, GroupState::NeedWelcome, &history.log);
         }
         for person in &mut history.people {
             reads_nothing_before(person, &history.log);
@@ -76,14 +85,15 @@ proptest! {
     }
 }
 
-/// The removed one's full state, from just before the removal, meets all that follows, with everybody's deliveries.
-fn reads_nothing_after(gone: &Person, removal: Seq, log: &Log) {
+/// The full state of one who was removed or healed, from just before it, meets all that follows, with everybody's
+/// deliveries.
+fn reads_nothing_after(gone: &Person, removal: Seq, ends: GroupState, log: &Log) {
     let devices: Vec<DeviceId> = log.roster().devices().map(|(_, leaf)| leaf.device.id()).collect();
     for sees_the_removal in [true, false] {
         let mut thief = gone.copy();
         if sees_the_removal {
             thief.read_next(log).unwrap();
-            assert_eq!(thief.group().state(), GroupState::Removed);
+            assert_eq!(thief.group().state(), ends);
         }
         for seq in (removal.0..=log.head().0).map(Seq) {
             let next = thief.group().cursor().next().unwrap();

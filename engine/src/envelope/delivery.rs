@@ -41,6 +41,9 @@ pub enum OpenError {
     /// Keys, recipient, signature or sender are not what they must be.
     #[error("the envelope is not authentic")]
     NotAuthentic,
+    /// It is on a pairwise chain, and what it brings may come by an initial envelope only.
+    #[error("the delivery is on a pairwise chain, where only an initial envelope will do")]
+    Form,
     /// It is for another purpose, group or epoch, or from another device.
     #[error("the envelope is for another purpose, group, epoch or from another device")]
     Context,

@@ -3,13 +3,15 @@
 use super::seal::{Binding, LABEL, MessageKeys};
 use super::welcome::{Welcome, WelcomeSender};
 use crate::addressee::Addressee;
-use crate::envelope::{EnvelopeContext, Purpose};
+use crate::envelope::{CommittedSecret, EnvelopeContext, Purpose};
 use crate::pairwise::{Dispatch, Pairwise, Upload};
 use crate::prekeys::Reach;
 use crate::record::Changes;
 use crate::secret::Secret;
 use crate::support::{Log, Person, START, SeedRng, book, gather};
-use crate::{Continuity, Event, JoinError, Newcomer, PrekeyBook, ReceiveError, aead, kdf, padding};
+use crate::{
+    Continuity, Event, GroupState, JoinError, Newcomer, PrekeyBook, ReceiveError, aead, kdf, padding,
+};
 use conclave_wire::codec;
 use conclave_wire::commit::UnverifiedCommit;
 use conclave_wire::entry::{Entry, EntryKind};
@@ -193,4 +195,35 @@ fn welcomes_by_a_hostile_author() {
     assert_eq!(open(&wrong_head), Err(JoinError::NotHead));
     assert!(matches!(open(&no_welcome), Err(JoinError::Decode(_))));
     assert_eq!(open(&junk_sender), Ok(0), "its senders will be asked for their keys");
+}
+
+/// (R47) The secret of a heal on a pairwise chain is no secret, though it is the right one: a thief has the chain too.
+#[test]
+fn a_heals_secret_on_a_chain() {
+    let Case { mut log, mut keys, mut bob, mut carol, .. } = talking();
+    let (mut before, thief) = (bob.copy(), bob.copy());
+    bob.begin_heal(&mut keys);
+    let upload = bob.stage_heal(&keys).unwrap();
+    log.commit(&upload).unwrap();
+    let body = UnverifiedCommit::decode(&upload.commit).unwrap().claimed().clone();
+    let staged = bob.group().staged.as_ref().unwrap().secret.as_ref().unwrap().duplicate();
+    let secret = CommittedSecret { secret: staged, commitment: body.commitment.unwrap() };
+    let context = EnvelopeContext { purpose: Purpose::CommitSecret, group: log.id(), epoch: body.epoch };
+    let (reach, mut rng) = (Reach { book: &keys, now: START }, SeedRng::new(5));
+    let dispatch = Dispatch { from: &thief.device, context, upload: Upload::Commit, reach };
+    let to = [Addressee { account: carol.device.account(), device: carol.device.id(), pinned: None }];
+    let wraps = before.group().pairwise.deliver(&secret, &to, dispatch, &mut rng, &mut Changes::default());
+    let wrap = wraps[0].clone().unwrap();
+    assert_eq!(wrap.len(), 40, "it goes by a wrap");
+    let pairwise = &carol.group.as_ref().unwrap().pairwise;
+    let opened = pairwise.open_secret(&carol.device, Some(&wrap), &body.author, context, &secret.commitment);
+    assert!(opened.is_ok(), "it is genuine");
+    let honest = log.entry(log.head(), &carol.device.id());
+    let state = |event: Event| match event {
+        Event::EpochChanged { state, .. } => state,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(state(carol.copy().receive(&honest).unwrap()), GroupState::Active);
+    let on_the_chain = Entry { delivery: Some(Opaque(wrap)), ..honest };
+    assert_eq!(state(carol.receive(&on_the_chain).unwrap()), GroupState::NeedWelcome);
 }

@@ -72,11 +72,12 @@ impl Group {
         };
         let secrets =
             EpochSecrets::derive(&Secret::from_bytes([0; 32]), Some(&committed.secret), &body.hash());
-        let commit = Commit::sign(body, secrets.confirmation, device.signing_key()).encode();
+        let EpochSecrets { init, confirmation, .. } = secrets;
+        let commit = Commit::sign(body, confirmation, device.signing_key()).encode();
         // A founder checks the genesis as everybody else will.
         let unverified = UnverifiedCommit::decode(&commit).map_err(|_| CommitError::Genesis)?;
         let (public, _) = PublicGroup::from_genesis(unverified)?;
-        let mut group = Self::new(public, Me::of(device), Some(secrets.init), Seq(0));
+        let mut group = Self::new(public, Me::of(device), Some(init), confirmation, Seq(0));
         let mut changes = Changes::default();
         group.put_all(&mut changes);
         Ok(NewGroup { group, commit, changes })

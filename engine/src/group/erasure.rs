@@ -6,7 +6,7 @@ use crate::ratchet::Chain;
 use crate::secret::Secret;
 use crate::support::{Log, Person, gather};
 use conclave_wire::commit::UnverifiedCommit;
-use conclave_wire::ids::MessageIndex;
+use conclave_wire::ids::{DeviceId, MessageIndex};
 use conclave_wire::roster::Role;
 
 type Named = (&'static str, [u8; 32]);
@@ -123,7 +123,9 @@ fn a_removed_member_keeps_nothing() {
         people[2].records(crate::Scope::Group(log.id())).into_iter().map(|(name, _)| name).collect();
     assert!(
         !names.iter().any(|name| {
-            [&b"sender/"[..], b"secrets/", b"chain/", b"peer/", b"outgoing/"].iter().any(|of| name.starts_with(of))
+            [&b"sender/"[..], b"secrets/", b"chain/", b"peer/", b"outgoing/"]
+                .iter()
+                .any(|of| name.starts_with(of))
         }),
         "{names:?}"
     );
@@ -175,5 +177,71 @@ fn a_rotation_leaves_nothing_of_the_old_generation() {
     for person in &mut people {
         person.catch_up(&log);
         assert_eq!(found(person, &old), Vec::<&str>::new(), "{}", person.name);
+    }
+}
+
+/// Every key in a person's pairwise chains, with one peer or with all.
+fn chains(person: &Person, peer: Option<&DeviceId>) -> Vec<Named> {
+    let pairwise = &person.group.as_ref().unwrap().pairwise;
+    let secrets = peer.map_or_else(|| pairwise.secrets(), |peer| pairwise.secrets_of(peer));
+    secrets.into_iter().map(|secret| ("pairwise chain", secret)).collect()
+}
+
+/// (R48) (R106) A heal takes with it, at the healed device, its sender key, its chains in both directions and its old
+/// prekeys; at the others, their chains to and from it, and no more.
+#[test]
+fn a_heal_leaves_nothing_of_before() {
+    let (mut log, mut keys, mut people) = talking();
+    let bob = people[1].device.id();
+    let key = people[1].group().own.active.as_ref().unwrap();
+    let mut gone = vec![("signing key", key.signing.to_bytes())];
+    gone.extend(secrets(people[1].group()));
+    let prekeys = people[1].records(crate::Scope::Device);
+    let prekeys = prekeys.iter().find(|(name, _)| name.starts_with(b"prekeys/")).unwrap().1.as_bytes();
+    let agreement = crate::support::decode_fields(prekeys)[2].as_slice().try_into().unwrap();
+    gone.push(("agreement key", agreement));
+    gone.extend(chains(&people[1], None));
+    assert!(gone.iter().any(|(name, _)| *name == "pairwise chain"), "the harness finds what is there");
+    assert_eq!(found(&people[1], &gone).len(), gone.len());
+    let at_others = [0, 2].map(|other: usize| chains(&people[other], Some(&bob)));
+    let between = chains(&people[0], Some(&people[2].device.id()));
+    assert!(at_others.iter().all(|chains| !chains.is_empty()) && !between.is_empty());
+    people[1].heal(&mut log, &mut keys);
+    for person in &mut people {
+        person.catch_up(&log);
+        assert_eq!(person.refused, []);
+        assert!(person.group().senders.get(&bob).is_none_or(|sender| sender.key.is_none()));
+    }
+    assert_eq!(found(&people[1], &gone), Vec::<&str>::new());
+    for (other, old) in [0, 2].into_iter().zip(&at_others) {
+        assert_eq!(found(&people[other], old), Vec::<&str>::new());
+        assert!(
+            people[other].group().senders.values().any(|sender| sender.key.is_some()),
+            "the third's key stays"
+        );
+    }
+    assert_eq!(found(&people[0], &between).len(), between.len(), "chains among the others stay");
+}
+
+/// (R49) A reset takes every sender key and every pairwise chain of the group, at everybody.
+#[test]
+fn a_reset_leaves_nothing_of_before() {
+    let (mut log, keys, mut people) = talking();
+    let gone = |person: &mut Person| {
+        let key = person.group().own.active.as_ref().unwrap();
+        let mut gone = vec![("signing key", key.signing.to_bytes())];
+        gone.extend(secrets(person.group()));
+        gone.extend(chains(person, None));
+        gone
+    };
+    let gone: Vec<Vec<Named>> = people.iter_mut().map(gone).collect();
+    people[0].reset(&mut log, &keys, vec![]);
+    for (person, gone) in people.iter_mut().zip(&gone) {
+        person.catch_up(&log);
+        assert_eq!(person.refused, []);
+        assert_eq!(found(person, gone), Vec::<&str>::new(), "{}", person.name);
+        let group = person.group();
+        assert!(group.own.active.is_none() && group.senders.values().all(|sender| sender.key.is_none()));
+        assert!(group.init.is_some());
     }
 }

@@ -52,10 +52,18 @@ pub enum Event {
         author: AccountId,
         /// Accounts that came in.
         added: Vec<AccountId>,
-        /// Accounts that were removed.
+        /// Accounts that were removed, or left.
         removed: Vec<AccountId>,
         /// Accounts whose role changed, with the new one.
         roles: Vec<(AccountId, Role)>,
+        /// Devices that came to accounts which were in the group already.
+        devices_added: Vec<(AccountId, DeviceId)>,
+        /// Devices that went from accounts which stay.
+        devices_removed: Vec<(AccountId, DeviceId)>,
+        /// Devices that were healed: what a thief copied of them is of no use from here on.
+        healed: Vec<DeviceId>,
+        /// Whether the group's secrets began anew. Every device that could open the commit's secret is active again.
+        reset: bool,
         /// Whether this device made it.
         origin: Origin,
         /// Whether we have the new epoch's secrets.

@@ -1,8 +1,8 @@
 //! After every single call of random histories: what is stored holds the live state's secrets, all of them, and none
 //! that it no longer has. So does what is left after a crash, which is what one of these calls stored.
 
-use super::state::Group;
 use super::GroupState;
+use super::state::Group;
 use crate::support::{Log, Person, SeedRng, gather};
 use crate::{CommitUpload, PrekeyBook};
 use conclave_wire::commit::Operation;
@@ -51,7 +51,11 @@ impl Watched {
         assert_eq!(live.difference(&stored).count(), 0, "{name} after {after}: a secret is not stored");
         self.ever.extend(&live);
         let dead: BTreeSet<_> = self.ever.difference(&live).copied().collect();
-        assert_eq!(dead.intersection(&stored).count(), 0, "{name} after {after}: an old secret is still stored");
+        assert_eq!(
+            dead.intersection(&stored).count(),
+            0,
+            "{name} after {after}: an old secret is still stored"
+        );
     }
 }
 
@@ -167,7 +171,8 @@ impl Table {
         }
         if let Ok(upload) = watched.person.stage(vec![operation], &self.keys) {
             watched.check("staging");
-            self.commits[who] = Some(upload).filter(|upload| other == who || self.log.commit(upload).is_err());
+            self.commits[who] =
+                Some(upload).filter(|upload| other == who || self.log.commit(upload).is_err());
         }
     }
 

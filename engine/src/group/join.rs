@@ -142,7 +142,7 @@ impl Newcomer {
             return Err(JoinError::Confirmation);
         }
 
-        let mut group = Group::new(public, Me::of(device), Some(welcome.init), entry.seq);
+        let mut group = Group::new(public, Me::of(device), Some(welcome.init), confirmation, entry.seq);
         group.last_distribution = last_distribution;
         for sender in welcome.senders {
             // A key that is not as it must be is left out: its sender's messages will ask for it.

@@ -11,7 +11,9 @@ mod erasure;
 mod event;
 #[cfg(test)]
 mod forgetting;
+mod heal;
 mod join;
+mod leave;
 mod message_id;
 mod open;
 #[cfg(test)]
@@ -21,12 +23,16 @@ mod receive;
 mod receive_commit;
 mod receive_distribution;
 mod records;
+mod renewal;
+mod reset;
 mod seal;
 mod sender_key;
 mod sender_storage;
 mod stage;
 mod state;
 mod storage;
+mod summary;
+mod update;
 mod welcome;
 
 #[cfg(test)]
@@ -37,6 +43,7 @@ pub use create::{CreateError, NewGroup};
 pub use distribute::{DistributeError, Distributed, DistributionUpload};
 pub use event::{Continuity, Event, GroupMessage, GroupState, Origin, Received, Recovered, Sender};
 pub use join::{JoinError, Joined, Newcomer};
+pub use leave::LeaveError;
 pub use message_id::MessageId;
 pub use receive::{CertificateError, ReceiveError};
 pub use seal::{SealError, Sealed};

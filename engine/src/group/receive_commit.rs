@@ -3,19 +3,20 @@
 use super::epoch::EpochSecrets;
 use super::event::{Event, Origin};
 use super::receive::ReceiveError;
-use super::receive_distribution::is_too_old;
+use super::renewal::Renewal;
 use super::sender_key::OwnSender;
 use super::state::Group;
+use super::summary::Summary;
 use crate::device::Device;
 use crate::envelope::{EnvelopeContext, Purpose};
 use crate::pairwise::{Opened, Upload};
 use crate::record::Changes;
 use crate::secret::Secret;
-use conclave_wire::commit::{Operation, UnverifiedCommit};
+use conclave_wire::commit::UnverifiedCommit;
 use conclave_wire::entry::Entry;
-use conclave_wire::ids::{AccountId, DeviceId, Epoch, LeafIndex, Timestamp};
-use conclave_wire::public_group::{Outcome, Step};
-use conclave_wire::roster::{Leaf, Role};
+use conclave_wire::ids::{DeviceId, Epoch, LeafIndex, Timestamp};
+use conclave_wire::public_group::Step;
+use conclave_wire::roster::Leaf;
 
 impl Group {
     pub(super) fn receive_commit(
@@ -42,6 +43,8 @@ impl Group {
 
         let (cs, opened) = self.commit_secret(device, &step, entry);
         let secrets = self.next_secrets(&step, &cs);
+        let renewal = Renewal::of(step.outcome());
+        self.renew_chains(&renewal, changes);
         if let Some(opened) = opened {
             self.pairwise.accept(device, opened, now, changes);
         }
@@ -54,20 +57,14 @@ impl Group {
             (false, true) => Origin::NotOurs,
             (false, false) => Origin::Other,
         };
-        let (added, removed, roles) = summary(step.commit().body().operations.as_slice(), step.outcome());
+        let summary = Summary::of(self.roster(), &step);
         self.drop_senders(step.outcome().removed(), changes);
         self.put_leaves(step.outcome(), changes);
+        self.confirmation = *step.commit().confirmation();
         self.public.advance(step);
         self.pairwise.discard(Upload::Commit, changes);
         self.pairwise.discard(Upload::Distribution, changes);
-        for sender in self.senders.values_mut() {
-            sender.step(secrets.as_ref());
-            if sender.key.as_ref().is_some_and(|key| is_too_old(&self.public, key.certificate.body())) {
-                sender.drop_key();
-            }
-        }
-        self.own.step(secrets.as_ref());
-        self.own.active.take_if(|key| is_too_old(&self.public, key.certificate.body()));
+        self.step_senders(&renewal, secrets.as_ref(), changes);
         self.init = secrets.map(|secrets| secrets.init);
         self.put_head(changes);
         self.put_own_keys(changes);
@@ -75,7 +72,20 @@ impl Group {
         self.put_own_past(changes);
         self.put_sender_chains(changes);
         let (epoch, state) = (self.epoch(), self.state());
-        Ok(Event::EpochChanged { epoch, author, added, removed, roles, origin, state })
+        let Summary { added, removed, roles, devices_added, devices_removed, healed, reset } = summary;
+        Ok(Event::EpochChanged {
+            epoch,
+            author,
+            added,
+            removed,
+            roles,
+            devices_added,
+            devices_removed,
+            healed,
+            reset,
+            origin,
+            state,
+        })
     }
 
     /// The commit's secret, and what opening it consumes: that is consumed even where the secret leads nowhere, because
@@ -89,7 +99,12 @@ impl Group {
         }
         let context = EnvelopeContext { purpose: Purpose::CommitSecret, group: self.id(), epoch: body.epoch };
         let delivery = entry.delivery.as_ref().map(|delivery| delivery.0.as_slice());
-        match self.pairwise.open_secret(device, delivery, &body.author, context, commitment) {
+        let opened = if step.outcome().needs_initial() {
+            self.pairwise.open_initial_secret(device, delivery, &body.author, context, commitment)
+        } else {
+            self.pairwise.open_secret(device, delivery, &body.author, context, commitment)
+        };
+        match opened {
             Ok((secret, opened)) => (CommitSecret::Known(secret), Some(opened)),
             Err(_) => (CommitSecret::Lost, None),
         }
@@ -103,13 +118,15 @@ impl Group {
             CommitSecret::Known(secret) => Some(secret),
             CommitSecret::Lost => return None,
         };
-        let secrets = EpochSecrets::derive(self.init.as_ref()?, cs, step.commit().body_hash());
+        let init = self.init_before(step.outcome().resets())?;
+        let secrets = EpochSecrets::derive(&init, cs, step.commit().body_hash());
         (secrets.confirmation == *step.commit().confirmation()).then_some(secrets)
     }
 
     /// This device was removed: nothing secret of the group stays.
     fn erase(&mut self, step: Step, changes: &mut Changes) {
         self.put_leaves(step.outcome(), changes);
+        self.confirmation = *step.commit().confirmation();
         let senders: Vec<DeviceId> = self.senders.keys().copied().collect();
         self.delete_senders(&senders, changes);
         self.pairwise.forget_all(changes);
@@ -141,22 +158,4 @@ enum CommitSecret {
     Known(Secret<32>),
     /// It has one that this device could not be given.
     Lost,
-}
-
-/// Accounts in, accounts out, and roles changed.
-fn summary(
-    operations: &[Operation],
-    outcome: &Outcome,
-) -> (Vec<AccountId>, Vec<AccountId>, Vec<(AccountId, Role)>) {
-    let accounts = |leaves: &[(LeafIndex, Leaf)]| {
-        let mut accounts: Vec<AccountId> = leaves.iter().map(|(_, leaf)| leaf.account).collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        accounts
-    };
-    let roles = operations.iter().filter_map(|operation| match operation {
-        Operation::SetRole { account, role } => Some((*account, *role)),
-        _ => None,
-    });
-    (accounts(outcome.added()), accounts(outcome.removed()), roles.collect())
 }

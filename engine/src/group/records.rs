@@ -6,7 +6,7 @@ use crate::secret::Secret;
 use crate::slots::Slot;
 use conclave_wire::codec::Structure;
 use conclave_wire::ids::{
-    AccountId, CommitHash, DeviceId, Epoch, Generation, MessageIndex, Opaque, Seq, Timestamp,
+    AccountId, CommitHash, Confirmation, DeviceId, Epoch, Generation, MessageIndex, Opaque, Seq, Timestamp,
 };
 use conclave_wire::limits::MAX_FRAME;
 use minicbor::bytes::ByteArray;
@@ -51,6 +51,8 @@ pub(super) struct HeadRecord {
     pub(super) staged: Option<StagedRecord>,
     #[n(8)]
     pub(super) removed: bool,
+    #[n(9)]
+    pub(super) confirmation: Confirmation,
 }
 record!(HeadRecord, "group head record");
 
@@ -137,6 +139,9 @@ pub(super) struct SenderRecord {
     /// Its place in the pages of secrets.
     #[n(3)]
     pub(super) slot: Slot,
+    /// What its next generation's first message links to, where a heal or reset ended the last one.
+    #[n(4)]
+    pub(super) awaited: Option<ByteArray<16>>,
 }
 record!(SenderRecord, "sender record");
 

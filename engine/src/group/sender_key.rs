@@ -156,7 +156,7 @@ pub(crate) struct PeerSender {
     pub(crate) since: Epoch,
     /// The highest generation that the log has shown; lower ones are refused.
     pub(crate) generation: Generation,
-    /// The key of that generation; `None` if its delivery could not be opened.
+    /// The key of that generation; `None` if its delivery could not be opened, or it ended with a heal or reset.
     pub(crate) key: Option<PeerKey>,
     /// What the next message should link to; `None` until one was seen.
     pub(crate) link: Option<Link>,
@@ -168,13 +168,12 @@ impl PeerSender {
     /// Enters a new epoch.
     pub(crate) fn step(&mut self, secrets: Option<&EpochSecrets>) {
         self.pending.clear();
-        self.key = self.key.take().and_then(|key| {
-            let SeedAndChain { seed, chain } = secrets?.step(&key.seed);
-            Some(PeerKey { seed, chain: ReceivingChain::new(chain), ..key })
+        let Some(secrets) = secrets else { return self.drop_key() };
+        // One that waits for its next generation goes on waiting.
+        self.key = self.key.take().map(|key| {
+            let SeedAndChain { seed, chain } = secrets.step(&key.seed);
+            PeerKey { seed, chain: ReceivingChain::new(chain), ..key }
         });
-        if self.key.is_none() {
-            self.drop_key();
-        }
     }
 
     /// Whether something was read on the chain in this epoch, so that from here on messages move it, and not only
@@ -182,6 +181,18 @@ impl PeerSender {
     pub(crate) fn has_moved(&self) -> bool {
         let at_start = |key: &PeerKey| key.chain.chain().index() == MessageIndex(0);
         self.key.as_ref().is_some_and(|key| !at_start(key)) || !self.pending.is_empty()
+    }
+
+    /// Forgets the key with its secrets, and waits for the next generation, whose first message links to what was read
+    /// last.
+    pub(crate) fn await_next(&mut self) {
+        self.key = None;
+        self.pending.clear();
+    }
+
+    /// Whether the next generation is awaited, with what its first message links to.
+    pub(crate) fn awaits(&self) -> bool {
+        self.key.is_none() && self.link.is_some()
     }
 
     /// Forgets the key, and with it what would come next: no alarm over what could not have been read.

@@ -2,7 +2,7 @@
 //!
 //! | name | content | rewritten by |
 //! |---|---|---|
-//! | `sender/` device | since, certificate, generation, slot | its distributions |
+//! | `sender/` device | since, certificate, generation, slot, link while it has no key | its distributions, heals, resets |
 //! | `secrets/` page | for each of 32 slots: seed, chain key at index 0, link | commits, distributions |
 //! | `chain/` device | chain, skipped keys, link, pending messages | its messages |
 //!
@@ -46,7 +46,9 @@ impl Group {
         let Some(sender) = self.senders.get(device) else { return };
         let certificate = sender.key.as_ref().map(|key| Opaque(key.certificate.encode()));
         let slot = self.places.slots.take(device);
-        let record = SenderRecord { since: sender.since, certificate, generation: sender.generation, slot };
+        let awaited = sender.link.filter(|_| sender.awaits()).map(ByteArray::from);
+        let (since, generation) = (sender.since, sender.generation);
+        let record = SenderRecord { since, certificate, generation, slot, awaited };
         changes.put(self.scope(), [SENDER, device.as_bytes()].concat(), &record);
     }
 
@@ -194,9 +196,10 @@ fn peer_sender(
     secrets: Option<SlotRecord>,
     chain: Option<ChainRecord>,
 ) -> Result<PeerSender, LoadError> {
-    let SenderRecord { since, certificate, generation, .. } = record;
+    let SenderRecord { since, certificate, generation, awaited, .. } = record;
     let Some(SlotRecord { seed, chain: at_start, link: link_at_start }) = secrets else {
-        let none = PeerSender { since, generation, key: None, link: None, pending: std::iter::empty().collect() };
+        let (link, pending) = (link(awaited), std::iter::empty().collect());
+        let none = PeerSender { since, generation, key: None, link, pending };
         return if chain.is_none() { Ok(none) } else { Err(DAMAGED) };
     };
     let (chain, last, pending) = match (at_start, chain) {

@@ -2,6 +2,7 @@
 
 use super::epoch::EpochSecrets;
 use super::event::GroupState;
+use super::renewal::Renewal;
 use super::sender_key::OwnKey;
 use super::state::{Group, Staged};
 use super::welcome::{WELCOME_SENDER_BYTES, Welcome, WelcomeSender};
@@ -38,6 +39,10 @@ pub enum StageError {
     /// The commit would break a rule.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// [`Device::begin_heal`] has not been called since the device's last heal in this group, or these are not its
+    /// prekeys: to pin prekeys that a thief may hold would heal nothing.
+    #[error("begin the heal of this device first: new prekeys, the old ones erased")]
+    HealNotBegun,
     /// The note is longer than [`MAX_NOTE`].
     #[error("the note to newcomers is longer than {MAX_NOTE} bytes")]
     Note,
@@ -76,9 +81,9 @@ const INITIAL_SIZE: usize = 1900;
 impl Group {
     /// Stages a commit of `operations`. `note` goes to newcomers inside their welcomes, for instance the group's name.
     ///
-    /// The book must hold the prekeys of newcomers' devices, and for a removal those of
-    /// [`unknown_peers`](Self::unknown_peers); a device without usable prekeys is named unreachable and cannot block
-    /// the commit.
+    /// The book must hold the prekeys of newcomers' devices, for a commit with a secret those of
+    /// [`unknown_peers`](Self::unknown_peers), and for a heal or reset those of all other devices; a device without
+    /// usable prekeys is named unreachable and cannot block the commit.
     pub fn commit(
         &mut self,
         device: &Device,
@@ -88,8 +93,9 @@ impl Group {
         now: Timestamp,
         rng: &mut impl CryptoRng,
     ) -> Result<StagedCommit, StageError> {
-        let init = match (&self.init, self.state()) {
-            (Some(init), GroupState::Active) => init,
+        let resets = operations.contains(&Operation::Reset);
+        let init = match (self.init_before(resets), self.state()) {
+            (Some(init), GroupState::Active | GroupState::NeedWelcome) => init,
             (_, state) => return Err(StageError::NotActive(state)),
         };
         if self.staged.is_some() {
@@ -98,6 +104,7 @@ impl Group {
         if note.len() > MAX_NOTE {
             return Err(StageError::Note);
         }
+        self.check_heal(device, &operations)?;
         let outcome = self.public.outcome(&self.me.device, &operations, now)?;
         let epoch = self.epoch().next().ok_or(CommitError::TooLarge)?;
         let needs_secret = operations.iter().any(Operation::needs_secret);
@@ -112,7 +119,10 @@ impl Group {
         };
         let newcomers: Vec<Addressee> =
             outcome.added().iter().map(|(_, leaf)| Addressee::from(leaf)).collect();
-        self.check_size(&operations, &recipients, newcomers.len(), now)?;
+        let initial = outcome.needs_initial();
+        let continued = |to: &&Addressee| !initial && self.pairwise.can_continue(&to.device, now);
+        let wraps = recipients.iter().filter(continued).count();
+        self.check_size(&operations, wraps, recipients.len() - wraps, newcomers.len())?;
 
         // From here on nothing fails.
         let mut changes = Changes::default();
@@ -125,7 +135,11 @@ impl Group {
         let deliveries = match &committed {
             Some(secret) => {
                 let dispatch = dispatch(Purpose::CommitSecret);
-                self.pairwise.deliver(secret, &recipients, dispatch, rng, &mut changes)
+                if initial {
+                    self.pairwise.deliver_initial(secret, &recipients, dispatch, rng, &mut changes)
+                } else {
+                    self.pairwise.deliver(secret, &recipients, dispatch, rng, &mut changes)
+                }
             }
             None => Vec::new(),
         };
@@ -147,7 +161,7 @@ impl Group {
             time: now,
         };
         let cs = committed.map(|committed| committed.secret);
-        let secrets = EpochSecrets::derive(init, cs.as_ref(), &body.hash());
+        let secrets = EpochSecrets::derive(&init, cs.as_ref(), &body.hash());
         let commit = Commit::sign(body, secrets.confirmation, device.signing_key());
         let mut welcomes = Vec::new();
         if !newcomers.is_empty() {
@@ -182,22 +196,22 @@ impl Group {
     fn check_size(
         &self,
         operations: &[Operation],
-        recipients: &[Addressee],
+        wraps: usize,
+        initial: usize,
         newcomers: usize,
-        now: Timestamp,
     ) -> Result<(), StageError> {
-        let operations: usize = operations
-            .iter()
-            .map(|operation| match operation {
-                Operation::Add { manifest, .. } => manifest.0.len() + 16,
-                _ => 64,
-            })
-            .sum();
-        let known = recipients.iter().filter(|to| self.pairwise.can_continue(&to.device, now)).count();
-        let deliveries = known * WRAP_SIZE + (recipients.len() - known) * INITIAL_SIZE;
+        let encoded = |manifest: &Opaque| manifest.0.len() + 16;
+        let size = |operation: &Operation| match operation {
+            Operation::Add { manifest, .. } => encoded(manifest),
+            Operation::UpdateDevices { manifests } => 16 + manifests.iter().map(encoded).sum::<usize>(),
+            Operation::Leave { request } => encoded(request),
+            _ => 64,
+        };
+        let operations: usize = operations.iter().map(size).sum();
+        let deliveries = wraps * WRAP_SIZE + initial * INITIAL_SIZE;
         let welcome = (self.senders.len() + 1) * WELCOME_SENDER_BYTES + MAX_NOTE + 128;
         let welcomes = newcomers * (welcome + welcome / 8 + INITIAL_SIZE);
-        let all = 1024 + operations + deliveries + welcomes + 34 * recipients.len();
+        let all = 1024 + operations + deliveries + welcomes + 34 * (wraps + initial);
         if all > MAX_FRAME { Err(StageError::TooLarge) } else { Ok(()) }
     }
 
@@ -205,9 +219,11 @@ impl Group {
     fn welcome(&self, commit: &Commit, outcome: &Outcome, secrets: EpochSecrets, note: &[u8]) -> Welcome {
         let removed: BTreeSet<DeviceId> =
             outcome.removed().iter().map(|(_, leaf)| leaf.device.id()).collect();
-        let own =
-            self.own.active.iter().map(|OwnKey { certificate, secrets, .. }| (certificate, &secrets.seed));
-        let others = self.senders.iter().filter(|(id, _)| !removed.contains(id));
+        let renewal = Renewal::of(outcome);
+        let stays = |id: &DeviceId| !removed.contains(id) && !renewal.covers(id);
+        let own = self.own.active.iter().filter(|_| stays(&self.me.device));
+        let own = own.map(|OwnKey { certificate, secrets, .. }| (certificate, &secrets.seed));
+        let others = self.senders.iter().filter(|(id, _)| stays(id));
         let others =
             others.filter_map(|(_, sender)| sender.key.as_ref()).map(|key| (&key.certificate, &key.seed));
         let senders =

@@ -8,7 +8,9 @@ use crate::limits::{MAX_MESSAGES_PER_SENDER_KEY, MAX_SENDER_KEY_AGE};
 use crate::pairwise::{Pairwise, Upload};
 use crate::record::Changes;
 use crate::secret::Secret;
-use conclave_wire::ids::{AccountId, CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Seq, Timestamp};
+use conclave_wire::ids::{
+    AccountId, CommitHash, Confirmation, DeviceId, Epoch, GroupId, LeafIndex, Seq, Timestamp,
+};
 use conclave_wire::public_group::PublicGroup;
 use conclave_wire::roster::{Role, Roster};
 use std::collections::BTreeMap;
@@ -26,6 +28,8 @@ pub struct Group {
     pub(super) last_distribution: Seq,
     /// `init` of the current epoch; `None` if it could not be had.
     pub(super) init: Option<Secret<32>>,
+    /// What the head commit confirms, whether or not `init` could be had.
+    pub(super) confirmation: Confirmation,
     pub(super) removed: bool,
     /// Our commit whose fate is unknown.
     pub(super) staged: Option<Staged>,
@@ -57,7 +61,13 @@ pub(crate) struct Staged {
 }
 
 impl Group {
-    pub(super) fn new(public: PublicGroup, me: Me, init: Option<Secret<32>>, cursor: Seq) -> Self {
+    pub(super) fn new(
+        public: PublicGroup,
+        me: Me,
+        init: Option<Secret<32>>,
+        confirmation: Confirmation,
+        cursor: Seq,
+    ) -> Self {
         Self {
             pairwise: Pairwise::new(public.id()),
             public,
@@ -65,6 +75,7 @@ impl Group {
             cursor,
             last_distribution: Seq(0),
             init,
+            confirmation,
             removed: false,
             staged: None,
             own: OwnSender::default(),
@@ -112,7 +123,8 @@ impl Group {
         self.staged.is_some()
     }
 
-    /// Whether this device needs a new sender key before it may seal: it has none, or an old one.
+    /// Whether this device needs a new sender key before it may seal: it has none, because it has just joined, was healed
+    /// or the group was reset, or an old one.
     pub fn sender_key_due(&self, now: Timestamp) -> bool {
         self.own.active.as_ref().is_none_or(|key| {
             key.sealed >= MAX_MESSAGES_PER_SENDER_KEY || now.since(key.made()) >= MAX_SENDER_KEY_AGE
@@ -120,7 +132,8 @@ impl Group {
     }
 
     /// Other devices of the group to which there is no pairwise chain: have their prekeys in the book before
-    /// [`distribute`](Self::distribute) and before a [`commit`](Self::commit) that removes.
+    /// [`distribute`](Self::distribute) and before a [`commit`](Self::commit) with a secret. A heal or reset needs those
+    /// of *all* other devices.
     pub fn unknown_peers(&self, now: Timestamp) -> Vec<DeviceId> {
         let others =
             self.roster().devices().map(|(_, leaf)| leaf.device.id()).filter(|id| *id != self.me.device);

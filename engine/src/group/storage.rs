@@ -3,7 +3,7 @@
 //! | name | content | rewritten by |
 //! |---|---|---|
 //! | `cursor` | cursor, last distribution | every entry |
-//! | `head` | epoch, head commit, init secret, staged commit | commits |
+//! | `head` | epoch, head commit and what it confirms, init secret, staged commit | commits |
 //! | `leaf/` index | one roster leaf | commits that change it |
 //! | `own/key`, `own/staged` | certificate and signing key of our sender keys | distributions of ours, commits |
 //! | `own/state` | our chain, links, unconfirmed messages | every message of ours |
@@ -82,6 +82,7 @@ impl Group {
                 hash: staged.hash,
             }),
             removed: self.removed,
+            confirmation: self.confirmation,
         };
         changes.put(self.scope(), HEAD.to_vec(), &record);
     }
@@ -198,7 +199,7 @@ impl Parts {
         let roster = Roster::from_leaves(head.leaves as usize, self.leaves);
         let public = PublicGroup::from_storage(id, head.epoch, head.head, head.head_time, roster);
         let me = Me { account: head.account, device: head.device };
-        let mut group = Group::new(public, me, head.init, cursor.cursor);
+        let mut group = Group::new(public, me, head.init, head.confirmation, cursor.cursor);
         group.last_distribution = cursor.last_distribution;
         group.removed = head.removed;
         group.staged = head.staged.map(|staged| Staged { hash: staged.hash, secret: staged.secret });

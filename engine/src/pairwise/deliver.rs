@@ -10,6 +10,7 @@ use crate::envelope::{
 };
 use crate::prekeys::{Reach, UsablePrekeys};
 use crate::record::Changes;
+use crate::secret::Secret;
 use conclave_wire::ids::{DeviceId, Timestamp};
 use rand_core::CryptoRng;
 
@@ -63,14 +64,44 @@ impl Pairwise {
                 _ => first_contacts.extend(reach.prekeys(to).map(|prekeys| (position, *to, prekeys))),
             }
         }
-        let envelopes = self.seal(&first_contacts, secret.as_bytes(), dispatch, rng, changes);
-        for ((position, ..), envelope) in first_contacts.iter().zip(envelopes) {
+        self.seal_into(&mut deliveries, &first_contacts, secret, dispatch, rng, changes);
+        deliveries
+    }
+
+    /// As [`deliver`](Self::deliver), by initial envelopes alone: no chain that is there plays a part (R47).
+    pub(crate) fn deliver_initial(
+        &mut self,
+        secret: &CommittedSecret,
+        recipients: &[Addressee],
+        dispatch: Dispatch<'_>,
+        rng: &mut impl CryptoRng,
+        changes: &mut Changes,
+    ) -> Vec<Option<Vec<u8>>> {
+        let contact =
+            |(position, to): (usize, &Addressee)| Some((position, *to, dispatch.reach.prekeys(to)?));
+        let contacts: Vec<_> = recipients.iter().enumerate().filter_map(contact).collect();
+        let mut deliveries = vec![None; recipients.len()];
+        self.seal_into(&mut deliveries, &contacts, &secret.secret, dispatch, rng, changes);
+        deliveries
+    }
+
+    /// Seals a secret in initial envelopes, each into its place.
+    fn seal_into(
+        &mut self,
+        deliveries: &mut [Option<Vec<u8>>],
+        contacts: &[(usize, Addressee, &UsablePrekeys)],
+        secret: &Secret<32>,
+        dispatch: Dispatch<'_>,
+        rng: &mut impl CryptoRng,
+        changes: &mut Changes,
+    ) {
+        let envelopes = self.seal(contacts, secret.as_bytes(), dispatch, rng, changes);
+        for ((position, ..), envelope) in contacts.iter().zip(envelopes) {
             if let Some(delivery) = deliveries.get_mut(*position) {
                 *delivery = Some(envelope);
             }
         }
         self.write_pages(changes);
-        deliveries
     }
 
     /// Seals `payload` to each of some devices by itself, on its chain if there is one. `None` for those that cannot be

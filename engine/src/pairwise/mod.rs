@@ -87,7 +87,13 @@ impl Pairwise {
         self.write_pages(changes);
     }
 
-    /// Erases the chains to and from devices that were removed.
+    /// Every secret in the chains to and from one device.
+    #[cfg(test)]
+    pub(crate) fn secrets_of(&self, device: &DeviceId) -> Vec<[u8; 32]> {
+        self.peers.get(device).map(Peer::secrets).unwrap_or_default()
+    }
+
+    /// Erases the chains to and from devices that were removed or healed.
     pub(crate) fn forget(&mut self, devices: &[DeviceId], changes: &mut Changes) {
         for device in devices {
             if self.peers.remove(device).is_some() {
@@ -95,6 +101,19 @@ impl Pairwise {
             }
         }
         self.write_pages(changes);
+    }
+
+    /// Erases all chains, but for those that our commit has opened and the log is about to confirm.
+    pub(crate) fn renew_all(&mut self, changes: &mut Changes) {
+        let (mut kept, mut ended) = (Vec::new(), Vec::new());
+        for (device, peer) in &mut self.peers {
+            if peer.keep_staged() { kept.push(*device) } else { ended.push(*device) }
+        }
+        for device in kept {
+            self.put_peer(&device, changes);
+            self.touch(&device);
+        }
+        self.forget(&ended, changes);
     }
 
     /// Erases all chains.

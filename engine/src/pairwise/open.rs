@@ -47,6 +47,21 @@ impl Pairwise {
         Ok((secret, opened))
     }
 
+    /// As [`open_secret`](Self::open_secret), for a secret that may come by an initial envelope only (R47).
+    pub(crate) fn open_initial_secret(
+        &self,
+        at: &Device,
+        delivery: Option<&[u8]>,
+        sender: &DeviceId,
+        context: EnvelopeContext,
+        commitment: &Commitment,
+    ) -> Result<(Secret<32>, Opened), OpenError> {
+        match Delivery::decode(delivery.ok_or(OpenError::Missing)?)? {
+            Delivery::Initial(_) => self.open_secret(at, delivery, sender, context, commitment),
+            Delivery::Wrap(_) | Delivery::Continued(_) => Err(OpenError::Form),
+        }
+    }
+
     /// Opens an envelope of any payload; changes nothing.
     pub(crate) fn open_payload(
         &self,

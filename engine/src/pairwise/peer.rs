@@ -113,6 +113,14 @@ impl Peer {
         outgoing.chain(self.incoming.iter().flat_map(|incoming| incoming.chain.secrets())).collect()
     }
 
+    /// Forgets every chain but the one that our commit has opened. Says whether there is one.
+    pub(crate) fn keep_staged(&mut self) -> bool {
+        let by_commit = self.outgoing.by_commit.take();
+        let keeps = by_commit.is_some();
+        *self = Self { outgoing: Outgoing { by_commit, ..Outgoing::default() }, incoming: Vec::new() };
+        keeps
+    }
+
     fn opened_by(&mut self, upload: Upload) -> &mut Option<OutgoingChain> {
         match upload {
             Upload::Commit => &mut self.outgoing.by_commit,

@@ -111,6 +111,13 @@ impl OneTimePrekeys {
         }
     }
 
+    /// Erases all, because a thief may hold them; their ids are not given again.
+    pub(crate) fn erase_all(&mut self, changes: &mut Changes) {
+        for id in std::mem::take(&mut self.unused).into_keys() {
+            changes.delete(Scope::Device, name(id));
+        }
+    }
+
     /// Takes a record as it was stored; says whether it is one of these.
     pub(crate) fn load(&mut self, name: &[u8], value: &[u8]) -> Result<bool, LoadError> {
         if name == NEXT {

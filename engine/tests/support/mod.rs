@@ -3,12 +3,15 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+mod devices;
 mod forge;
 mod history;
 mod log;
+mod operations;
 mod person;
 mod rng;
 
+pub use devices::{Household, sign_manifest, update};
 pub use forge::{Forger, decode_fields, flip};
 pub use history::{Act, History};
 pub use log::{Log, Rejected};

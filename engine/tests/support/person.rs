@@ -41,7 +41,7 @@ pub struct Person {
     pub refused: Vec<(Seq, ReceiveError)>,
     pub now: Timestamp,
     store: Store,
-    rng: SeedRng,
+    pub(super) rng: SeedRng,
 }
 
 impl Person {
@@ -96,6 +96,11 @@ impl Person {
     /// One record; panics if there is none.
     pub fn record(&self, scope: Scope, name: &[u8]) -> RecordValue {
         self.store[&RecordKey { scope, name: name.to_vec() }].clone()
+    }
+
+    /// Writes one record by hand.
+    pub fn put_record(&mut self, scope: Scope, name: &[u8], value: Vec<u8>) {
+        self.store.insert(RecordKey { scope, name: name.to_vec() }, RecordValue::new(value));
     }
 
     /// All records of a scope, as loading takes them.
@@ -252,7 +257,12 @@ impl Person {
 
     /// Reads the log up to its head, stepping over what is refused.
     pub fn catch_up(&mut self, log: &Log) {
-        while let Some(seq) = self.group().cursor().next().filter(|seq| *seq <= log.head()) {
+        self.catch_up_to(log, log.head());
+    }
+
+    /// The same, up to an earlier entry.
+    pub fn catch_up_to(&mut self, log: &Log, end: Seq) {
+        while let Some(seq) = self.group().cursor().next().filter(|seq| *seq <= end) {
             let entry = log.entry(seq, &self.device.id());
             if let Err(error) = self.receive(&entry) {
                 if error == ReceiveError::Removed {

@@ -7,9 +7,11 @@
 //! | remove a member or an admin | – | yes | yes |
 //! | remove an owner | – | – | yes |
 //! | set a role | – | – | yes |
+//! | reset | – | yes | yes |
+//! | heal one's own device, bring an account's devices up to date, execute a leave request | yes | yes | yes |
 //!
-//! Beside the table: nobody removes their own account (leaving is a request that another executes), because the author
-//! of a commit knows its secret (R33); and an owner always remains (R34). Every client checks these rules for every
+//! Beside the table: nobody removes their own account or the device that makes the commit (leaving is a request that
+//! another executes), because the author of a commit knows its secret (R33); and an owner always remains (R34). Every client checks these rules for every
 //! commit. The server checks them too, although nobody trusts it to: otherwise one member's invalid commit, accepted at
 //! the head of the log, would stop the group for everybody else.
 
@@ -32,6 +34,9 @@ pub enum AuthorityError {
     /// Only owners set roles.
     #[error("only an owner may set roles")]
     SetRole,
+    /// Members do not reset a group.
+    #[error("only an admin or an owner may reset the group")]
+    Reset,
 }
 
 /// May `author` add an account as `granted`?
@@ -60,6 +65,14 @@ pub fn may_set_role(author: Role) -> Result<(), AuthorityError> {
     }
 }
 
+/// May `author` reset the group's secrets?
+pub fn may_reset(author: Role) -> Result<(), AuthorityError> {
+    match author {
+        Role::Admin | Role::Owner => Ok(()),
+        Role::Member => Err(AuthorityError::Reset),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +91,6 @@ mod tests {
         assert_eq!(remove(Admin), [false, true, true]);
         assert_eq!(remove(Owner), [false, false, true]);
         assert_eq!(roles.map(|author| may_set_role(author).is_ok()), [false, false, true]);
+        assert_eq!(roles.map(|author| may_reset(author).is_ok()), [false, true, true]);
     }
 }

@@ -10,8 +10,9 @@
 //!     commit hash = H("commit", body hash ‖ confirmation)        what the author signs, what the next commit names
 //!
 //!     operation   [0, [role, manifest: bstr]]  add account      [1, [account]]        remove account
-//!                 [2, [account, role]]         set role
-//!                 3 update devices, 4 heal, 5 reset: reserved
+//!                 [2, [account, role]]         set role         [3, [[1*64 bstr]]]    update devices
+//!                 [4, [prekeys, time]]         heal             [5, []]               reset
+//!                 [6, [request: bstr]]         leave
 //! ```
 //!
 //! In the genesis (epoch 0) `group` is a random nonce and `previous` is zeros; the group's id is the genesis' commit
@@ -20,8 +21,8 @@
 use crate::codec::{self, DecodeError, Structure};
 use crate::hash;
 use crate::ids::{
-    AccountId, CommitHash, Commitment, Confirmation, DeviceId, DeviceKey, Epoch, GroupId, Opaque, RosterHash,
-    Seq, Timestamp,
+    AccountId, CommitHash, Commitment, Confirmation, DeviceId, DeviceKey, Epoch, GroupId, Opaque,
+    PrekeysHash, RosterHash, Seq, Timestamp,
 };
 use crate::limits::MAX_FRAME;
 use crate::roster::Role;
@@ -61,6 +62,33 @@ pub enum Operation {
         #[n(1)]
         role: Role,
     },
+    /// Brings an account to the devices of a newer manifest. Anybody may commit it: the account signed it.
+    #[n(3)]
+    UpdateDevices {
+        /// The account's manifests after the one that the roster records, each following the one before.
+        #[n(0)]
+        manifests: Vec<Opaque>,
+    },
+    /// Heals the author's own device: what a thief copied of its secrets is of no use from here on.
+    #[n(4)]
+    Heal {
+        /// Hash of the prekeys that the device made for it; older ones are refused from now on.
+        #[n(0)]
+        prekeys: PrekeysHash,
+        /// Their time.
+        #[n(1)]
+        time: Timestamp,
+    },
+    /// Begins the group's secrets anew, from nothing that anybody holds.
+    #[n(5)]
+    Reset,
+    /// Removes an account that has asked for it.
+    #[n(6)]
+    Leave {
+        /// The account's signed request; see [`crate::leave`].
+        #[n(0)]
+        request: Opaque,
+    },
 }
 
 impl Operation {
@@ -68,7 +96,11 @@ impl Operation {
     pub fn needs_secret(&self) -> bool {
         match self {
             Self::Add { .. } | Self::SetRole { .. } => false,
-            Self::Remove { .. } => true,
+            Self::Remove { .. }
+            | Self::UpdateDevices { .. }
+            | Self::Heal { .. }
+            | Self::Reset
+            | Self::Leave { .. } => true,
         }
     }
 }

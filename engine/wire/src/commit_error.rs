@@ -2,8 +2,10 @@
 
 use crate::authority::AuthorityError;
 use crate::ids::Epoch;
+use crate::leave::LeaveRequestError;
 use crate::limits::{MAX_LEAVES, MAX_OPERATIONS};
 use crate::manifest::ManifestError;
+use crate::update::UpdateError;
 use thiserror::Error;
 
 /// Why a commit may not follow. Each variant is one numbered rule.
@@ -33,8 +35,8 @@ pub enum CommitError {
     /// (R31) The author did not sign it.
     #[error("the commit's signature is not valid")]
     Signature,
-    /// (R35) None, too many, or two for one account.
-    #[error("a commit has 1 to {MAX_OPERATIONS} operations, each for another account")]
+    /// (R35) None, too many, two for one account, or two resets.
+    #[error("a commit has 1 to {MAX_OPERATIONS} operations, each for another account, and one reset at most")]
     Operations,
     /// (R32) The author's role does not allow it.
     #[error(transparent)]
@@ -42,15 +44,18 @@ pub enum CommitError {
     /// (R33) The author removes their own account.
     #[error("nobody removes their own account: ask another member's device to do it")]
     SelfRemoval,
+    /// (R33) The author's device would not be in the roster that results.
+    #[error("no device commits its own removal: another device must make this change")]
+    AuthorGone,
     /// (R34) No owner would remain.
     #[error("a group always has an owner: make another account owner first")]
     LastOwner,
     /// (R36) The manifest of an added account is invalid.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// (R36) The manifest of an added account is too old or from the future.
+    /// (R36) (R101) The manifest that adds devices is too old or from the future.
     #[error(
-        "the added account's device manifest is more than 30 days old or from the future; one of its devices must come online to sign it again"
+        "the device manifest of the account with new devices is more than 30 days old or from the future; one of its devices must come online to sign it again"
     )]
     ManifestAge,
     /// (R36) The added account, or one of its devices, is in the group already.
@@ -59,8 +64,19 @@ pub enum CommitError {
     /// (R36) The account to remove or change is not in the group.
     #[error("the account is not in the group")]
     NotMember,
+    /// (R100) The manifests of an update do not lead on from the one that the roster records.
+    #[error(transparent)]
+    Update(#[from] UpdateError),
+    /// (R102) The prekeys of a heal are from the future, or not newer than those of the device's last heal.
+    #[error("the prekeys of the healed device are from the future, or no newer than those of its last heal")]
+    Heal,
+    /// (R104) The leave request is not valid.
+    #[error(transparent)]
+    Leave(#[from] LeaveRequestError),
     /// (R37) A secret where there must be none, or none where there must be one.
-    #[error("a commit has a secret exactly if it removes an account")]
+    #[error(
+        "a commit has a secret exactly if it shuts somebody out: by removal, update, heal, reset or leave"
+    )]
     Secret,
     /// (R38) Unreachable devices unsorted, twice, or not among the recipients.
     #[error("the commit's list of unreachable devices is not valid")]

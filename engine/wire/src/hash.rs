@@ -67,6 +67,8 @@ pub static ROSTER_LEAF: Context = Context::new("conclave v1 roster leaf");
 pub static ROSTER_NODE: Context = Context::new("conclave v1 roster node");
 /// [`crate::ids::RosterHash`]: leaf count and top node.
 pub static ROSTER: Context = Context::new("conclave v1 roster");
+/// Digest that a leave request's signature covers.
+pub static LEAVE: Context = Context::new("conclave v1 leave request");
 /// Digest that a login signature covers.
 pub static LOGIN: Context = Context::new("conclave v1 login");
 /// Digest that a group message's signature covers, and whose beginning is the link of the sender's next message.

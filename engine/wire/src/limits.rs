@@ -31,6 +31,12 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(10 * 60);
 /// that a device was revoked.
 pub const MAX_MANIFEST_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Manifests in one update of an account's devices: renewed twice a month, two and a half years of them.
+pub const MAX_MANIFEST_CHAIN: usize = 64;
+
+/// A leave request is executed within this time or asked for again, so that nobody is held to an old wish.
+pub const MAX_LEAVE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Senders accept prekeys of this age, so that a device that was away for a season still gets its secrets.
 pub const MAX_PREKEYS_AGE: Duration = Duration::from_secs(90 * 24 * 3600);
 

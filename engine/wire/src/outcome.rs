@@ -1,47 +1,48 @@
-//! What the operations of a commit do to a roster, with every rule about operations checked (R32)-(R36).
+//! What the operations of a commit do to a roster, with every rule about operations checked.
 
-use crate::authority;
 use crate::commit::Operation;
 use crate::commit_error::CommitError;
-use crate::ids::{AccountId, DeviceId, DeviceKey, Epoch, LeafIndex, RosterHash, Timestamp};
-use crate::limits::{CLOCK_SKEW, MAX_MANIFEST_AGE, MAX_OPERATIONS};
+use crate::draft::{Draft, Setting};
+use crate::ids::{DeviceId, LeafIndex, RosterHash};
+use crate::limits::MAX_OPERATIONS;
 use crate::manifest::Manifest;
-use crate::roster::{FreeLeaves, Leaf, LeafChange, Role, Roster, RosterStep};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::roster::{Leaf, LeafChange, Role, Roster, RosterStep};
+use std::collections::BTreeSet;
 
 /// What operations do to a roster.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub(crate) roster: RosterStep,
-    added: Vec<(LeafIndex, Leaf)>,
-    removed: Vec<(LeafIndex, Leaf)>,
+    pub(crate) added: Vec<(LeafIndex, Leaf)>,
+    pub(crate) removed: Vec<(LeafIndex, Leaf)>,
+    pub(crate) healed: Option<DeviceId>,
+    pub(crate) resets: bool,
 }
 
 impl Outcome {
     /// Makes `operations` by the device on `author` beside the roster.
     pub(crate) fn of_operations(
         roster: &Roster,
-        author: &Leaf,
+        author: (LeafIndex, &Leaf),
         operations: &[Operation],
-        epoch: Epoch,
-        time: Timestamp,
+        setting: Setting,
     ) -> Result<Self, CommitError> {
         if operations.is_empty() || operations.len() > MAX_OPERATIONS {
             return Err(CommitError::Operations);
         }
-        let mut draft = Draft::new(roster, epoch);
+        let mut draft = Draft::new(roster, setting);
         for operation in operations {
-            draft.apply(author, operation, time)?;
+            draft.apply(author, operation)?;
         }
-        draft.finish()
+        draft.finish(Some(author.0))
     }
 
     /// The genesis: one account, as owner, in an empty roster.
-    pub(crate) fn of_genesis(manifest: &Manifest, time: Timestamp) -> Result<Self, CommitError> {
+    pub(crate) fn of_genesis(manifest: &Manifest, setting: Setting) -> Result<Self, CommitError> {
         let empty = Roster::default();
-        let mut draft = Draft::new(&empty, Epoch(0));
-        draft.add(manifest, Role::Owner, time)?;
-        draft.finish()
+        let mut draft = Draft::new(&empty, setting);
+        draft.add(manifest, Role::Owner)?;
+        draft.finish(None)
     }
 
     /// The devices of the old roster that stay, but the author, in leaf order (R38).
@@ -70,128 +71,23 @@ impl Outcome {
         &self.removed
     }
 
+    /// The device that the commit heals: its author.
+    pub fn healed(&self) -> Option<&DeviceId> {
+        self.healed.as_ref()
+    }
+
+    /// Whether the group's secrets begin anew.
+    pub fn resets(&self) -> bool {
+        self.resets
+    }
+
+    /// Whether the commit's secret goes by initial envelopes only (R47).
+    pub fn needs_initial(&self) -> bool {
+        self.resets || self.healed.is_some()
+    }
+
     /// Leaves that change, each once.
     pub fn leaf_changes(&self) -> &[LeafChange] {
         self.roster.changes()
-    }
-}
-
-/// A roster with the operations of one commit made one by one.
-struct Draft<'a> {
-    roster: &'a Roster,
-    epoch: Epoch,
-    changes: BTreeMap<LeafIndex, Option<Leaf>>,
-    free: FreeLeaves<'a>,
-    touched: BTreeSet<AccountId>,
-    new_devices: BTreeSet<DeviceKey>,
-    added: BTreeSet<LeafIndex>,
-    removed: Vec<(LeafIndex, Leaf)>,
-}
-
-impl<'a> Draft<'a> {
-    fn new(roster: &'a Roster, epoch: Epoch) -> Self {
-        Self {
-            roster,
-            epoch,
-            changes: BTreeMap::new(),
-            free: roster.free_leaves(),
-            touched: BTreeSet::new(),
-            new_devices: BTreeSet::new(),
-            added: BTreeSet::new(),
-            removed: Vec::new(),
-        }
-    }
-
-    fn apply(&mut self, author: &Leaf, operation: &Operation, time: Timestamp) -> Result<(), CommitError> {
-        match operation {
-            Operation::Add { role, manifest } => {
-                authority::may_add(author.role, *role)?;
-                let manifest = Manifest::decode_and_verify(&manifest.0)?;
-                self.touch(manifest.account())?;
-                self.add(&manifest, *role, time)
-            }
-            Operation::Remove { account } => {
-                self.touch(*account)?;
-                if *account == author.account {
-                    return Err(CommitError::SelfRemoval);
-                }
-                let role = self.roster.role(account).ok_or(CommitError::NotMember)?;
-                authority::may_remove(author.role, role)?;
-                for index in self.roster.leaves_of(account) {
-                    if let Some(leaf) = self.roster.leaf(*index) {
-                        self.removed.push((*index, leaf.clone()));
-                    }
-                    self.changes.insert(*index, None);
-                    self.free.release(*index);
-                }
-                Ok(())
-            }
-            Operation::SetRole { account, role } => {
-                self.touch(*account)?;
-                authority::may_set_role(author.role)?;
-                if self.roster.role(account).is_none() {
-                    return Err(CommitError::NotMember);
-                }
-                for index in self.roster.leaves_of(account) {
-                    if let Some(leaf) = self.roster.leaf(*index) {
-                        self.changes.insert(*index, Some(Leaf { role: *role, ..leaf.clone() }));
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// (R35) No account is changed twice in one commit.
-    fn touch(&mut self, account: AccountId) -> Result<(), CommitError> {
-        if self.touched.insert(account) { Ok(()) } else { Err(CommitError::Operations) }
-    }
-
-    /// (R36)
-    fn add(&mut self, manifest: &Manifest, role: Role, time: Timestamp) -> Result<(), CommitError> {
-        let body = manifest.body();
-        if body.time > time.plus(CLOCK_SKEW) || time.since(body.time) > MAX_MANIFEST_AGE + CLOCK_SKEW {
-            return Err(CommitError::ManifestAge);
-        }
-        if !self.roster.leaves_of(&body.account).is_empty() {
-            return Err(CommitError::AlreadyMember);
-        }
-        for device in &body.devices {
-            // A device that another account of the group claims is refused, even if that account leaves just now.
-            if self.roster.index_of(&device.id()).is_some() || !self.new_devices.insert(*device) {
-                return Err(CommitError::AlreadyMember);
-            }
-            let index = self.free.take().ok_or(CommitError::TooLarge)?;
-            let leaf = Leaf {
-                account: body.account,
-                role,
-                pinned: None,
-                manifest: manifest.hash(),
-                manifest_version: body.version,
-                device: *device,
-                since: self.epoch,
-            };
-            self.changes.insert(index, Some(leaf));
-            self.added.insert(index);
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<Outcome, CommitError> {
-        self.check_owner()?;
-        self.removed.sort_by_key(|(index, _)| *index);
-        let added =
-            self.added.iter().filter_map(|index| Some((*index, self.changes.get(index)?.clone()?))).collect();
-        let roster = self.roster.step(self.changes.into_iter().collect());
-        Ok(Outcome { roster, added, removed: self.removed })
-    }
-
-    /// (R34) An owner remains: one that the commit does not touch, or one that it makes.
-    fn check_owner(&self) -> Result<(), CommitError> {
-        let made = self.changes.values().flatten().any(|leaf| leaf.role == Role::Owner);
-        let kept = || {
-            self.roster.devices().any(|(i, leaf)| leaf.role == Role::Owner && !self.changes.contains_key(&i))
-        };
-        if made || kept() { Ok(()) } else { Err(CommitError::LastOwner) }
     }
 }

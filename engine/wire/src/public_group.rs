@@ -6,6 +6,7 @@
 
 use crate::commit::{Commit, CommitBody, Operation, UnverifiedCommit};
 pub use crate::commit_error::CommitError;
+use crate::draft::Setting;
 use crate::ids::{CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Timestamp};
 use crate::manifest::Manifest;
 pub use crate::outcome::Outcome;
@@ -60,7 +61,8 @@ impl PublicGroup {
         }
         let commit = genesis.verify(author).map_err(|_| CommitError::Signature)?;
         let empty = Roster::default();
-        let outcome = Outcome::of_genesis(&manifest, commit.body().time)?;
+        let (group, time) = (GroupId::from(commit.hash()), commit.body().time);
+        let outcome = Outcome::of_genesis(&manifest, Setting { group, epoch: Epoch(0), time })?;
         check_resulting(&empty, commit.body(), &outcome)?;
         let mut group = Self {
             id: GroupId::from(commit.hash()),
@@ -139,16 +141,16 @@ impl PublicGroup {
         self.roster.advance(step.outcome.roster);
     }
 
-    /// What `operations` by `author` would do, with every rule about operations checked (R32)-(R36).
+    /// What `operations` by `author` would do, with every rule about operations checked (R32)-(R36), (R100)-(R105).
     pub fn outcome(
         &self,
         author: &DeviceId,
         operations: &[Operation],
         time: Timestamp,
     ) -> Result<Outcome, CommitError> {
-        let (_, author) = self.roster.device(author).ok_or(CommitError::Author)?;
+        let author = self.roster.device(author).ok_or(CommitError::Author)?;
         let epoch = self.epoch.next().ok_or(CommitError::TooLarge)?;
-        Outcome::of_operations(&self.roster, author, operations, epoch, time)
+        Outcome::of_operations(&self.roster, author, operations, Setting { group: self.id, epoch, time })
     }
 
     /// The devices to which a commit's secret goes, in leaf order: those that stay, but the author (R38). A commit's

@@ -69,7 +69,7 @@ pub struct Leaf {
     /// The account's role, the same in all its leaves.
     #[n(1)]
     pub role: Role,
-    /// Set by a heal.
+    /// The prekeys of the device's last heal.
     #[n(2)]
     pub pinned: Option<PinnedPrekeys>,
     /// The manifest that lists the device.
@@ -81,7 +81,7 @@ pub struct Leaf {
     /// The device.
     #[n(5)]
     pub device: DeviceKey,
-    /// Epoch of the device's last add, heal or update.
+    /// Epoch in which the device was added, or healed last.
     #[n(6)]
     pub since: Epoch,
 }

@@ -271,7 +271,9 @@ pub(crate) fn not_a_commit(error: DecodeError) -> Refusal {
 mod tests {
     use super::*;
     use crate::people::{Person, Room};
+    use conclave_wire::commit::Operation;
     use conclave_wire::ids::{LeafIndex, Timestamp};
+    use conclave_wire::roster::Role;
 
     fn stored(room: &Room) -> StoredGroup {
         StoredGroup { public: room.public.clone(), commit_seq: Seq(7) }
@@ -284,6 +286,10 @@ mod tests {
     fn upload(commit: Vec<u8>) -> CommitUpload {
         let unverified = UnverifiedCommit::decode(&commit).unwrap();
         CommitUpload { unverified, commit: Opaque(commit), deliveries: Vec::new(), welcomes: Vec::new() }
+    }
+
+    fn with_deliveries(commit: Vec<u8>, count: usize) -> CommitUpload {
+        CommitUpload { deliveries: vec![Opaque(vec![1; 40]); count], ..upload(commit) }
     }
 
     /// Alice's group, and Bob who is not in it.
@@ -359,5 +365,39 @@ mod tests {
         assert_eq!(check_commit(Some(&moved), &identity(&alice), add()).unwrap_err(), Unfit::Behind);
         let genesis = upload(Room::genesis(&alice, 1).0);
         assert_eq!(check_commit(Some(&moved), &identity(&alice), genesis).unwrap_err(), Unfit::Behind);
+    }
+
+    /// (R31) (R103) The server refuses what the group's members refuse: of two admins who remove each other the second,
+    /// and a member's reset.
+    #[test]
+    fn commits_that_lost_or_exceed_a_role() {
+        let (alice, bob, mut room) = alone();
+        let carol = Person::new("carol");
+        let set = |person: &Person| Operation::SetRole { account: person.account(), role: Role::Admin };
+        for operations in [vec![bob.add(), carol.add()], vec![set(&bob), set(&carol)]] {
+            let commit = room.commit(&alice, operations);
+            room.advance(&commit);
+        }
+        let (by_bob, by_carol) =
+            (room.commit(&bob, vec![carol.remove()]), room.commit(&carol, vec![bob.remove()]));
+        let before = stored(&room);
+        let first = check_commit(Some(&before), &identity(&bob), with_deliveries(by_bob.clone(), 1));
+        assert!(matches!(first, Ok(CheckedCommit::New(_))));
+        let reset = |author: &Person| {
+            let reset = with_deliveries(room.commit(author, vec![Operation::Reset]), 2);
+            check_commit(Some(&before), &identity(author), reset)
+        };
+        assert!(matches!(reset(&carol), Ok(CheckedCommit::New(_))));
+        room.advance(&by_bob);
+        let after = stored(&room);
+        let second = check_commit(Some(&after), &identity(&carol), with_deliveries(by_carol, 1));
+        assert_eq!(second.unwrap_err(), Refusal::NotMember.into());
+        let demoted =
+            room.commit(&alice, vec![Operation::SetRole { account: bob.account(), role: Role::Member }]);
+        room.advance(&demoted);
+        let after = stored(&room);
+        let reset = with_deliveries(room.commit(&bob, vec![Operation::Reset]), 1);
+        let refused = check_commit(Some(&after), &identity(&bob), reset).unwrap_err();
+        assert!(matches!(refused, Unfit::Refused(Refusal::InvalidCommit { .. })));
     }
 }

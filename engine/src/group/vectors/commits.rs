@@ -1,4 +1,4 @@
-//! Four commits in a row, with the epoch secrets that each begins.
+//! Commits in a row, one for each operation, with the epoch secrets that each begins.
 
 use crate::group::epoch::{EpochSecrets, confirmation};
 use crate::secret::Secret;
@@ -6,8 +6,8 @@ use crate::vectors::second::{self, cbor, hash, kdf, public, sign};
 use crate::vectors::{array, bytes, check, hx, seed};
 use conclave_wire::commit::{Commit, CommitBody, Operation, UnverifiedCommit};
 use conclave_wire::ids::{
-    AccountId, CommitHash, Commitment, Confirmation, DeviceId, Epoch, GroupId, Opaque, RosterHash, Seq,
-    Timestamp,
+    AccountId, CommitHash, Commitment, Confirmation, DeviceId, Epoch, GroupId, Opaque, PrekeysHash,
+    RosterHash, Seq, Timestamp,
 };
 use conclave_wire::public_group::PublicGroup;
 use conclave_wire::roster::Role;
@@ -25,26 +25,59 @@ fn device(name: &str) -> [u8; 32] {
     hash("device id", &[&public(&seed(&format!("{name} device")))])
 }
 
-/// A first manifest with one device: its bytes and hash.
-fn manifest(name: &str) -> (Vec<u8>, [u8; 32]) {
-    let key = seed(&format!("{name} device"));
-    let devices = cbor::array(&[cbor::bstr(public(&key))]);
-    let body =
-        cbor::structure(&[cbor::bstr(account(name)), cbor::uint(0), cbor::uint(TIME), cbor::null(), devices]);
+/// A manifest of these devices: its bytes and hash.
+fn sign_manifest(
+    name: &str,
+    version: u64,
+    previous: Option<[u8; 32]>,
+    devices: &[&str],
+) -> (Vec<u8>, [u8; 32]) {
+    let keys: Vec<_> = devices.iter().map(|device| seed(&format!("{device} device"))).collect();
+    let listed: Vec<_> = keys.iter().map(|key| cbor::bstr(public(key))).collect();
+    let body = cbor::structure(&[
+        cbor::bstr(account(name)),
+        cbor::uint(version),
+        cbor::uint(TIME + version),
+        previous.map_or(cbor::null(), cbor::bstr),
+        cbor::array(&listed),
+    ]);
     let digest = hash("manifest", &[&body]);
     let by_account = sign(&seed(&format!("{name} account")), "manifest", &digest);
-    let by_device = cbor::array(&[cbor::bstr(sign(&key, "manifest", &digest))]);
-    (cbor::structure(&[cbor::bstr(&body), cbor::bstr(by_account), by_device]), digest)
+    let by_devices: Vec<_> = keys.iter().map(|key| cbor::bstr(sign(key, "manifest", &digest))).collect();
+    let manifest = cbor::structure(&[cbor::bstr(&body), cbor::bstr(by_account), cbor::array(&by_devices)]);
+    (manifest, digest)
+}
+
+/// A first manifest with one device.
+fn manifest(name: &str) -> (Vec<u8>, [u8; 32]) {
+    sign_manifest(name, 0, None, &[name])
+}
+
+/// Carol's second manifest: she has a tablet.
+fn with_tablet() -> (Vec<u8>, [u8; 32]) {
+    sign_manifest("carol", 1, Some(manifest("carol").1), &["carol", "carol's tablet"])
 }
 
 fn leaf(name: &str, role: u64, since: u64) -> Option<Vec<u8>> {
+    leaf_with((name, name), role, since, None, (manifest(name).1, 0))
+}
+
+/// A leaf of a device of an account, pinned or not, under a manifest of a version.
+fn leaf_with(
+    (name, device): (&str, &str),
+    role: u64,
+    since: u64,
+    pinned: Option<([u8; 32], u64)>,
+    (manifest, version): ([u8; 32], u64),
+) -> Option<Vec<u8>> {
+    let pin = |(prekeys, time): ([u8; 32], u64)| cbor::array(&[cbor::bstr(prekeys), cbor::uint(time)]);
     Some(cbor::structure(&[
         cbor::bstr(account(name)),
         cbor::uint(role),
-        cbor::null(),
-        cbor::bstr(manifest(name).1),
-        cbor::uint(0),
-        cbor::bstr(public(&seed(&format!("{name} device")))),
+        pinned.map_or(cbor::null(), pin),
+        cbor::bstr(manifest),
+        cbor::uint(version),
+        cbor::bstr(public(&seed(&format!("{device} device")))),
         cbor::uint(since),
     ]))
 }
@@ -63,6 +96,35 @@ fn remove(name: &str) -> (Value, Vec<u8>) {
 fn set_role(name: &str, role: u64) -> (Value, Vec<u8>) {
     let value = json!({ "set_role": { "account": hx(account(name)), "role": role } });
     (value, cbor::variant(2, &[cbor::bstr(account(name)), cbor::uint(role)]))
+}
+
+fn update_devices(manifest: &[u8]) -> (Value, Vec<u8>) {
+    let value = json!({ "update_devices": { "manifests": [hx(manifest)] } });
+    (value, cbor::variant(3, &[cbor::array(&[cbor::bstr(manifest)])]))
+}
+
+fn heal(prekeys: [u8; 32], time: u64) -> (Value, Vec<u8>) {
+    let value = json!({ "heal": { "prekeys": hx(prekeys), "time": time } });
+    (value, cbor::variant(4, &[cbor::bstr(prekeys), cbor::uint(time)]))
+}
+
+fn reset() -> (Value, Vec<u8>) {
+    (json!({ "reset": {} }), cbor::variant(5, &[]))
+}
+
+/// A request by the account's device of the same name.
+fn leave(group: [u8; 32], name: &str, since: u64, time: u64) -> (Value, Vec<u8>) {
+    let body = cbor::structure(&[
+        cbor::bstr(group),
+        cbor::bstr(account(name)),
+        cbor::bstr(device(name)),
+        cbor::uint(since),
+        cbor::uint(time),
+    ]);
+    let digest = hash("leave request", &[&body]);
+    let request = cbor::signed(&body, &sign(&seed(&format!("{name} device")), "leave request", &digest));
+    let value = json!({ "leave": { "request": hx(&request), "body": hx(&body), "digest": hx(digest) } });
+    (value, cbor::variant(6, &[cbor::bstr(request)]))
 }
 
 /// What differs from commit to commit.
@@ -104,6 +166,9 @@ impl State {
             cbor::uint(time),
         ]);
         let body_hash = hash("commit body", &[&body]);
+        if values.iter().any(|operation| operation.get("reset").is_some()) {
+            self.init = vec![0; 32];
+        }
         let flag = u8::from(draft.secret.is_some());
         let secret = draft.secret.map_or(Vec::new(), Vec::from);
         let es = kdf("epoch", &[&self.init, &[flag], &secret, &body_hash], 32);
@@ -156,7 +221,13 @@ fn computed() -> Value {
     let plain =
         |name, operations, leaves| Draft { name, operations, leaves, secret: None, unreachable: vec![] };
     let alice = leaf("alice", 2, 0);
-    json!([
+    let pin = (seed("alice's new prekeys"), TIME + 5);
+    let healed = leaf_with(("alice", "alice"), 2, 5, Some(pin), (manifest("alice").1, 0));
+    let recorded = (with_tablet().1, 1);
+    let carol = leaf_with(("carol", "carol"), 2, 1, None, recorded);
+    let tablet = leaf_with(("carol", "carol's tablet"), 2, 4, None, recorded);
+    let secret = |name| Some(seed(name));
+    let mut commits = vec![
         state.commit(Draft {
             secret: Some(seed("first commit secret")),
             ..plain("genesis", vec![add("alice", 2)], vec![alice.clone()])
@@ -177,10 +248,37 @@ fn computed() -> Value {
             ..plain(
                 "remove bob, carol unreachable",
                 vec![remove("bob")],
-                vec![alice, None, leaf("carol", 2, 1)]
+                vec![alice.clone(), None, leaf("carol", 2, 1)],
             )
         }),
-    ])
+        state.commit(Draft {
+            secret: secret("third commit secret"),
+            ..plain(
+                "update carol's devices: her tablet comes, onto the blank leaf",
+                vec![update_devices(&with_tablet().0)],
+                vec![alice, tablet.clone(), carol.clone()],
+            )
+        }),
+        state.commit(Draft {
+            secret: secret("fourth commit secret"),
+            ..plain(
+                "alice heals",
+                vec![heal(pin.0, pin.1)],
+                vec![healed.clone(), tablet.clone(), carol.clone()],
+            )
+        }),
+        state.commit(Draft {
+            secret: secret("fifth commit secret"),
+            ..plain("reset: init is zeros", vec![reset()], vec![healed.clone(), tablet, carol])
+        }),
+    ];
+    let leaves = plain(
+        "carol leaves, with her tablet",
+        vec![leave(state.group, "carol", 1, TIME + 7)],
+        vec![healed, None, None],
+    );
+    commits.push(state.commit(Draft { secret: secret("sixth commit secret"), ..leaves }));
+    Value::Array(commits)
 }
 
 fn operation(value: &Value) -> Operation {
@@ -190,6 +288,16 @@ fn operation(value: &Value) -> Operation {
         Operation::Add { role: role(&add["role"]), manifest: Opaque(bytes(&add["manifest"])) }
     } else if let Some(remove) = value.get("remove") {
         Operation::Remove { account: account(&remove["account"]) }
+    } else if let Some(update) = value.get("update_devices") {
+        let manifests = update["manifests"].as_array().unwrap();
+        Operation::UpdateDevices { manifests: manifests.iter().map(|m| Opaque(bytes(m))).collect() }
+    } else if let Some(heal) = value.get("heal") {
+        let time = Timestamp(heal["time"].as_u64().unwrap());
+        Operation::Heal { prekeys: PrekeysHash::from_bytes(array(&heal["prekeys"])), time }
+    } else if value.get("reset").is_some() {
+        Operation::Reset
+    } else if let Some(leave) = value.get("leave") {
+        Operation::Leave { request: Opaque(bytes(&leave["request"])) }
     } else {
         let set = &value["set_role"];
         Operation::SetRole { account: account(&set["account"]), role: role(&set["role"]) }
@@ -217,8 +325,9 @@ fn body(value: &Value) -> CommitBody {
 /// (R41) The epoch secret is of the commit's body; (R1) each value under its own context.
 #[test]
 fn commits_and_the_epochs_that_they_begin() {
-    let comment = "A group's first four commits: body, hash, epoch secrets, confirmation, signature, bytes; and how \
-                   one sender key's seed steps into each epoch. A role is 0 member, 1 admin, 2 owner.";
+    let comment = "A group's first commits, with each operation once: body, hash, epoch secrets, confirmation, signature, bytes; and how \
+                   one sender key's seed steps into each epoch. A role is 0 member, 1 admin, 2 owner. `init` is what the epoch derives from: zeros for \
+                   the genesis and for a reset.";
     let file = check("commits.json", comment, &computed());
     let mut group: Option<PublicGroup> = None;
     for vector in file.as_array().unwrap() {

@@ -1,7 +1,7 @@
 //! What must hold at the end of a history.
 
 use super::super::Person;
-use super::{History, NAMES};
+use super::History;
 use conclave_engine::wire::roster::Role;
 use conclave_engine::{Continuity, GroupState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,7 +55,7 @@ impl History {
             match message.continuity {
                 Continuity::Gap => assert!(gap, "{} sees a false gap at {content}", person.name),
                 Continuity::Linked => {
-                    assert!(!gap, "{} sees no gap at {content} of {}", person.name, NAMES[*who]);
+                    assert!(!gap, "{} sees no gap at {content} of {}", person.name, self.people[*who].name);
                 }
                 _ => {}
             }

@@ -4,12 +4,15 @@
 //! the group then. What the engine does must follow from these alone.
 
 mod check;
+mod model;
+mod operations;
 mod races;
 
-use super::{Log, Person, Rejected, book};
+use super::{Household, Log, Person, Rejected, book};
 use conclave_engine::wire::commit::Operation;
 use conclave_engine::wire::entry::EntryKind;
 use conclave_engine::wire::ids::Seq;
+use conclave_engine::wire::manifest::Manifest;
 use conclave_engine::wire::roster::Role;
 use conclave_engine::{CommitUpload, PrekeyBook};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,6 +89,31 @@ pub enum Act {
         by: usize,
         uploaded: bool,
     },
+    Heal {
+        by: usize,
+    },
+    /// Stages a heal that another commit comes before.
+    RaceWithHeal {
+        winner: usize,
+        loser: usize,
+        who: usize,
+    },
+    Reset {
+        by: usize,
+    },
+    /// Somebody executes somebody's request to leave.
+    Leave {
+        by: usize,
+        who: usize,
+    },
+    /// Bob signs his next manifest, with his tablet or without.
+    List {
+        tablet: bool,
+    },
+    /// Somebody brings the group to Bob's newest manifest.
+    Update {
+        by: usize,
+    },
 }
 
 /// A message that the log has taken.
@@ -113,16 +141,28 @@ pub struct History {
     withheld: BTreeSet<(usize, Seq)>,
     /// What a removed person had just before they saw it, and where the log stood.
     pub gone: Vec<(Person, Seq)>,
+    /// What a thief copied of somebody just before they healed, and where the heal stands.
+    pub robbed: Vec<(Person, Seq)>,
+    /// Bob's account, of his device and his tablet, the last of the people.
+    household: Household,
+    /// Its manifests after the one that the group records.
+    unrecorded: Vec<Manifest>,
     counter: u32,
 }
 
-const NAMES: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
+/// The last of them is Bob's tablet in every history.
+const NAMES: [&str; 7] = ["alice", "bob", "carol", "dave", "erin", "frank", "tablet"];
+const BOB: usize = 1;
 
 impl History {
     /// The first person founds; the silent one is a member from the start.
     pub fn new(count: usize) -> Self {
         let mut people: Vec<_> =
             (1..).zip(&NAMES[..count]).map(|(seed, name)| Person::new(name, seed)).collect();
+        let mut tablet = Person::new(NAMES[6], 50);
+        let mut household = Household::of(&people[BOB]);
+        household.list(&mut [&mut people[BOB], &mut tablet]);
+        people.push(tablet);
         let mut silent = Person::new("silent", 100);
         let all: Vec<&Person> = people.iter().chain([&silent]).collect();
         let keys = book(&all);
@@ -141,6 +181,9 @@ impl History {
             lost: BTreeSet::new(),
             withheld: BTreeSet::new(),
             gone: Vec::new(),
+            robbed: Vec::new(),
+            household,
+            unrecorded: Vec::new(),
             counter: 0,
         }
     }
@@ -178,6 +221,16 @@ impl History {
             Act::CrashDistributing { by, uploaded } => {
                 self.as_member(person(by), |history, by| history.crash_distributing(by, uploaded));
             }
+            Act::Heal { by } => self.as_member(person(by), Self::heal),
+            Act::RaceWithHeal { winner, loser, who } => {
+                self.race_with_heal(person(winner), person(loser), person(who));
+            }
+            Act::Reset { by } => {
+                self.try_commit(person(by), &Operation::Reset);
+            }
+            Act::Leave { by, who } => self.leave(person(by), person(who)),
+            Act::List { tablet } => self.list(tablet),
+            Act::Update { by } => self.update(person(by)),
         }
         self.silent[0].catch_up(&self.log);
         while self.silent[1].group().cursor() < self.log.head() {
@@ -222,34 +275,8 @@ impl History {
     }
 
     fn add(&mut self, by: usize, who: usize, role: Role) {
-        let operation = self.people[who].add_operation(role);
+        let operation = self.addition(who, role);
         self.try_commit(by, &operation);
-    }
-
-    /// May `by` do this? The table of the protocol, written once more.
-    fn allows(&self, by: usize, operation: &Operation) -> bool {
-        let Some(role) = self.members.get(&by) else { return false };
-        let person =
-            |account| self.people.iter().position(|person| person.device.account() == account).unwrap();
-        match operation {
-            Operation::Add { role: granted, manifest } => {
-                let who =
-                    self.people.iter().position(|p| p.device.manifest().encoded() == manifest.0).unwrap();
-                let may = *role == Role::Owner || (*role == Role::Admin && *granted == Role::Member);
-                may && !self.members.contains_key(&who)
-            }
-            Operation::Remove { account } => {
-                let who = person(*account);
-                let target = self.members.get(&who);
-                let may = *role == Role::Owner || (*role == Role::Admin && target != Some(&Role::Owner));
-                may && target.is_some() && who != by
-            }
-            Operation::SetRole { account, role: new } => {
-                let who = person(*account);
-                let others = self.members.iter().any(|(other, role)| *other != who && *role == Role::Owner);
-                *role == Role::Owner && self.members.contains_key(&who) && (*new == Role::Owner || others)
-            }
-        }
     }
 
     /// Stages, if the rules allow it; the engine must agree with the model on that.
@@ -259,7 +286,7 @@ impl History {
             return None;
         }
         let staged = self.people[by].stage(vec![operation.clone()], &self.keys);
-        assert_eq!(staged.is_ok(), allowed, "{operation:?} by {}: {:?}", NAMES[by], staged.err());
+        assert_eq!(staged.is_ok(), allowed, "{operation:?} by {}: {:?}", self.people[by].name, staged.err());
         staged.ok()
     }
 
@@ -276,28 +303,7 @@ impl History {
     fn upload(&mut self, upload: &CommitUpload, operation: &Operation) -> Result<(), Rejected> {
         let seq = self.log.commit(upload)?;
         self.lost.clear();
-        match operation {
-            Operation::Add { role, manifest } => {
-                let who =
-                    self.people.iter().position(|p| p.device.manifest().encoded() == manifest.0).unwrap();
-                self.members.insert(who, *role);
-                if let Some(missed) = self.invited.insert(who, seq) {
-                    // They never came while they were in before, and will not read what they could have read then.
-                    for posted in self.posted.iter_mut().filter(|posted| posted.seq > missed) {
-                        posted.readers.remove(&who);
-                    }
-                }
-            }
-            Operation::Remove { account } => {
-                let who = self.people.iter().position(|p| p.device.account() == *account).unwrap();
-                // Who is removed unread still joins, reads up to there, and then sees it.
-                self.members.remove(&who);
-            }
-            Operation::SetRole { account, role } => {
-                let who = self.people.iter().position(|p| p.device.account() == *account).unwrap();
-                self.members.insert(who, *role);
-            }
-        }
+        self.note(operation, seq);
         Ok(())
     }
 
@@ -317,7 +323,7 @@ impl History {
 
     fn content(&mut self, by: usize) -> Vec<u8> {
         self.counter += 1;
-        format!("{} of {}", self.counter, NAMES[by]).into_bytes()
+        format!("{} of {}", self.counter, self.people[by].name).into_bytes()
     }
 
     fn send(&mut self, by: usize) {

@@ -8,12 +8,11 @@ use conclave_engine::wire::roster::Role;
 impl History {
     /// Something that `by` may commit about `who`, if anything.
     pub(super) fn some_operation(&self, by: usize, who: usize) -> Option<Operation> {
-        let person = &self.people[who];
-        let account = person.device.account();
+        let account = self.people[who].device.account();
         let candidates = [
             Operation::Remove { account },
             Operation::SetRole { account, role: Role::Owner },
-            person.add_operation(Role::Member),
+            self.addition(who, Role::Member),
         ];
         candidates.into_iter().find(|operation| self.allows(by, operation))
     }
@@ -43,8 +42,28 @@ impl History {
         }
     }
 
+    /// The winner may be about anybody but the one who heals.
+    pub(super) fn race_with_heal(&mut self, winner: usize, loser: usize, who: usize) {
+        let others = self.account(who) != self.account(loser) && winner != loser;
+        if !others || !self.members.contains_key(&winner) || !self.members.contains_key(&loser) {
+            return;
+        }
+        self.catch_up(who);
+        let Some(first) = self.some_operation(winner, who) else { return };
+        self.catch_up(winner);
+        self.catch_up(loser);
+        let heal = self.begin_heal(loser);
+        let (one, other) = (self.stage(winner, &first).unwrap(), self.stage(loser, &heal).unwrap());
+        self.upload(&one, &first).unwrap();
+        assert_eq!(self.upload(&other, &heal), Err(Rejected::HeadMoved));
+        self.catch_up(winner);
+        self.catch_up(loser);
+        assert!(!self.people[loser].group().staged());
+        self.commit_heal(loser, &heal);
+    }
+
     pub(super) fn seal_before_commit(&mut self, by: usize, committer: usize, who: usize) {
-        if by == who || by == committer || !self.members.contains_key(&by) {
+        if self.account(by) == self.account(who) || by == committer || !self.members.contains_key(&by) {
             return;
         }
         self.catch_up(who);
@@ -65,7 +84,7 @@ impl History {
     }
 
     pub(super) fn distribute_before_commit(&mut self, by: usize, committer: usize, who: usize) {
-        if by == who || by == committer || !self.members.contains_key(&by) {
+        if self.account(by) == self.account(who) || by == committer || !self.members.contains_key(&by) {
             return;
         }
         self.catch_up(who);
