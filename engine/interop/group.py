@@ -4,12 +4,12 @@ import copy
 from dataclasses import dataclass, field
 
 from codec import Malformed
-from crypto import (H, KDF, Refused, open_, random, seal, sign, signing_public, split, verify,
+from crypto import (H, KDF, Refused, ZEROS, open_, random, seal, sign, signing_public, split, verify,
                     xor)
 from padding import pad, unpad
-from pairwise import (COMMIT_SECRET, CONTENT_KEY, WELCOME, Context, open_delivery, seal_initial, seal_wrap)
+from pairwise import (COMMIT_SECRET, CONTENT_KEY, INITIAL, WELCOME, Context, open_delivery, seal_initial, seal_wrap)
 from roster import Public
-from structures import (COMMIT, DAY, DISTRIBUTION, MESSAGE, SKEW, Certificate, CertificateBody, Commit, CommitBody,
+from structures import (COMMIT, DAY, DISTRIBUTION, HEAL, MESSAGE, RESET, SKEW, Certificate, CertificateBody, Commit, CommitBody,
                         Distribution, DistributionBody, Message, SenderKeyContent, Welcome, device_id)
 
 MESSAGES = 10_000          # of an epoch, and of a generation
@@ -300,6 +300,7 @@ class Group:
         present = {(device, leaf.since) for _, device, leaf in self.public.devices()}
         for device in {device for _, device, _ in before.devices()} - {device for device, _ in present}:
             me.pairwise.forget(self.public.group, device)
+        self._renew(me, before, CommitBody.read(commit.body))
         events = [event for sender in self.senders.values() for event in sender.drop_pending()]
         staged, self.staged_commit = self.staged_commit, None
         self.staged, self.sealed, self.made = None, [], []      # of an epoch that is over (R72)
@@ -329,15 +330,36 @@ class Group:
                 sender.key = None                                                       # link remains
         return events
 
+    def _renew(self, me, before, body):
+        """R48, R49, R107: what ends with a heal or a reset, before the commit's own envelopes bring new chains."""
+        names = [name for name, _ in body.operations]
+        if HEAL in names:
+            old, new = (public.find(body.author)[1].since for public in (before, self.public))
+            sender = self.senders.pop((body.author, old), None)
+            if sender is not None:
+                sender.key = None
+                self.senders[body.author, new] = sender
+            me.pairwise.forget(self.public.group, None if body.author == me.device else body.author)
+        if RESET in names:
+            for sender in self.senders.values():
+                sender.key = None
+            me.pairwise.forget(self.public.group)
+
     def _mix(self, me, entry, commit, staged):
         body = CommitBody.read(commit.body)
+        names = [name for name, _ in body.operations]
         secret = None
         if staged is not None:
             secret = staged.secret
         elif body.commitment is not None:
             # Without an init secret it leads nowhere, but opens the chain that later deliveries may be on.
             context = Context(COMMIT_SECRET, self.public.group, self.public.epoch)
-            secret = open_delivery(me, entry.delivery or b"", body.author, context, body.commitment)
+            delivery = entry.delivery or b""
+            if (HEAL in names or RESET in names) and delivery[:2] != INITIAL:
+                raise Refused("R47: the secret of a heal or reset comes by an initial envelope only")
+            secret = open_delivery(me, delivery, body.author, context, body.commitment)
+        if RESET in names:
+            self.init = ZEROS
         if self.init is None:
             raise Refused("no init secret")
         es, init, confirmation = epoch_secrets(self.init, secret, commit.body_hash())

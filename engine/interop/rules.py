@@ -8,22 +8,30 @@ from crypto import H, Refused, ZEROS, random, sign, signing_public
 from codec import Malformed
 from device import now
 from roster import ADMIN, MEMBER, OWNER, Public, apply, roster_hash
-from structures import ADD, DAY, MINUTE, REMOVE, SET_ROLE
+from structures import ADD, DAY, HEAL, LEAVE, MINUTE, REMOVE, RESET, SET_ROLE, UPDATE
 
 
 class Person:
     """An account with any number of devices, which need not be registered."""
 
-    def __init__(self, devices=1, time=None, version=0, keys=None, account=None):
+    def __init__(self, devices=1, time=None, version=0, keys=None, account=None, previous=None):
         self.account_private = account or random(32)
         self.privates = keys or [random(32) for _ in range(devices)]
         self.account = signing_public(self.account_private)
-        body = st.ManifestBody(self.account, version, now() if time is None else time, ZEROS if version else None,
+        self.version = version
+        body = st.ManifestBody(self.account, version, now() if time is None else time,
+                               previous or (ZEROS if version else None),
                                [signing_public(key) for key in self.privates]).bytes()
         digest = H("manifest", body)
         self.manifest = st.Manifest(body, sign(self.account_private, "manifest", digest),
                                     [sign(key, "manifest", digest) for key in self.privates]).bytes()
         self.devices = [st.device_id(signing_public(key)) for key in self.privates]
+
+    def next(self, keys, **change):
+        """The account with its next manifest, of these devices."""
+        previous = H("manifest", st.Manifest.read(self.manifest).body)
+        return Person(**dict(dict(keys=keys, account=self.account_private, version=self.version + 1, previous=previous),
+                             **change))
 
     @classmethod
     def of(cls, client):
@@ -32,6 +40,14 @@ class Person:
         self.account, self.devices, self.manifest = device.account, [device.device], device.manifest
         self.privates = [device.device_private]
         return self
+
+
+def update(*people):
+    return UPDATE, [[person.manifest for person in people]]
+
+
+def heal(time):
+    return HEAL, [random(32), time]
 
 
 def signed(body, private):
@@ -55,11 +71,11 @@ class Log:
         whether the commit is valid."""
         public, author = self.public, Person.of(client)
         try:
-            leaves = apply(public.leaves, st.CommitBody(ZEROS, public.epoch + 1, ZEROS, 0, ZEROS, None, operations, ZEROS,
-                                                        [], 0))
+            leaves = apply(public.leaves, st.CommitBody(ZEROS, public.epoch + 1, ZEROS, 0, author.devices[0], None,
+                                                        operations, ZEROS, [], 0))
         except (Malformed, Refused):
             leaves = public.leaves
-        removes = any(name == REMOVE for name, _ in operations)
+        removes = any(name not in (ADD, SET_ROLE) for name, _ in operations)
         fields = dict(group=public.group, epoch=public.epoch + 1, previous=public.head, last_distribution=0,
                       author=author.devices[0], commitment=random(32) if removes else None, operations=operations,
                       roster=roster_hash(leaves or [None]), unreachable=[], time=now())
@@ -177,6 +193,8 @@ class Rules:
                 unreachable=pair.devices[:1])
             yes("an admin removes it and adds others, who take its leaves", admin,
                 [remove(pair), add(Person(devices=3)), add(out)])
+            self.updates(log, yes, no, owner, member, admin)
+            self.heals_and_leaves(log, yes, no, owner, member, admin)
             yes("some out of reach", owner, [remove(out)], unreachable=listed)
             yes("an admin removes a member", admin, [remove(m)])
             yes("an owner removes an admin", owner, [remove(a)])
@@ -188,6 +206,73 @@ class Rules:
         finally:
             for client in clients:
                 client.close()
+
+    def updates(self, log, yes, no, owner, member, admin):
+        """R100, R101."""
+        couple = Person(devices=2)
+        first, second = couple.privates
+        yes("an account of two devices", owner, [add(couple)])
+        less = couple.next([first])
+        other = couple.next([second])
+        more = less.next([random(32), first])
+        no("what is recorded already", member, [update(couple)])
+        no("a manifest left out", member, [update(more)])
+        no("a broken chain", member, [update(less, less)])
+        no("a branch", member, [update(other, more)])
+        no("an account that is not there", member, [update(Person().next([random(32)]))])
+        no("a device of somebody there", member, [update(couple.next([first, Person.of(owner).privates[0]]))])
+        no("a device that this adds", owner, [add(Person(keys=[second_new := random(32)])),
+                                              update(couple.next([first, second_new]))])
+        no("an account twice", owner, [update(less), role(couple, ADMIN)])
+        no("without a commitment", member, [update(less)], commitment=None)
+        at = now()
+        stale = at - 30 * DAY - 10 * MINUTE - 1
+        no("a new device under an old manifest", member, [update(couple.next([first, random(32)], time=stale))], time=at)
+        yes("an old manifest with nothing new", member, [update(couple.next([first, second], time=stale))], time=at)
+        again = couple.next([first, second], time=stale)
+        less = again.next([first])
+        more = less.next([random(32), first])
+        yes("one device goes and another comes", member, [update(less, more)])
+        no("the same once more", member, [update(less, more)])
+        yes("its account goes", admin, [remove(couple)])
+
+    def heals_and_leaves(self, log, yes, no, owner, member, admin):
+        """R102 to R105."""
+        at = now()
+        yes("a member heals", member, [heal(at)], time=at)
+        no("prekeys no newer than the last heal's", member, [heal(at)], time=at)
+        no("prekeys from the future", member, [heal(at + 10 * MINUTE + 1)], time=at)
+        no("two heals", member, [heal(at + 1), heal(at + 2)], time=at)
+        no("a heal without a commitment", member, [heal(at + 1)], commitment=None)
+        yes("a newer heal", member, [heal(at + 10 * MINUTE)], time=at)
+        no("a member resets", member, [(RESET, [])])
+        no("two resets", owner, [(RESET, []), (RESET, [])])
+        no("a reset without a commitment", admin, [(RESET, [])], commitment=None)
+        yes("an admin resets", admin, [(RESET, [])])
+        guest = Person()
+        yes("a guest", owner, [add(guest)])
+        since = log.public.epoch
+        good = dict(group=log.public.group, account=guest.account, device=guest.devices[0], since=since, time=at)
+
+        def leave(private=guest.privates[0], **change):
+            body = st.LeaveBody(**dict(good, **change)).bytes()
+            return LEAVE, [st.LeaveRequest(body, sign(private, "leave request", H("leave request", body))).bytes()]
+        no("of another group", member, [leave(group=random(32))], time=at)
+        no("of another account", member, [leave(account=random(32))], time=at)
+        no("of another stay", member, [leave(since=since - 1)], time=at)
+        no("signed by another", member, [leave(random(32))], time=at)
+        no("of a device that is not there", member, [leave(device=random(32))], time=at)
+        no("too old", member, [leave(time=at - 30 * DAY - 10 * MINUTE - 1)], time=at)
+        no("from the future", member, [leave(time=at + 10 * MINUTE + 1)], time=at)
+        no("an account that leaves twice", member, [leave(), leave()], time=at)
+        no("without a commitment", member, [leave()], time=at, commitment=None)
+        me = Person.of(member)
+        own = dict(account=me.account, device=me.devices[0], since=log.public.find(me.devices[0])[1].since)
+        no("its own request", member, [leave(me.privates[0], **own)], time=at)
+        yes("a member executes a request", member, [leave()], time=at)
+        yes("who left is added again", owner, [add(guest)])
+        no("the old request once more", member, [leave()], time=at)
+        yes("the guest goes", admin, [remove(guest)])
 
     def geneses(self, client):
         """R30. Each genesis is its author's own."""

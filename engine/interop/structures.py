@@ -84,8 +84,24 @@ class Leaf(Struct):
 
 
 ADD, REMOVE, SET_ROLE = "add", "remove", "set role"
-OPERATION_NUMBER = {ADD: 0, REMOVE: 1, SET_ROLE: 2}
-_operation = variant({0: (ADD, row(uint(8), bstr())), 1: (REMOVE, row(B32)), 2: (SET_ROLE, row(B32, uint(8)))})
+UPDATE, HEAL, RESET, LEAVE = "update devices", "heal", "reset", "leave"
+OPERATION_NUMBER = {ADD: 0, REMOVE: 1, SET_ROLE: 2, UPDATE: 3, HEAL: 4, RESET: 5, LEAVE: 6}
+_operation = variant({0: (ADD, row(uint(8), bstr())), 1: (REMOVE, row(B32)), 2: (SET_ROLE, row(B32, uint(8))),
+                      3: (UPDATE, row(array(bstr(), 1, 64))), 4: (HEAL, row(B32, uint())), 5: (RESET, row()),
+                      6: (LEAVE, row(bstr()))})
+
+
+class LeaveBody(Struct):
+    limit = 160
+    fields = dict(group=B32, account=B32, device=B32, since=U32, time=uint())
+
+
+class LeaveRequest(Struct):
+    limit = 240
+    fields = dict(body=bstr(), signature=B64)
+
+    def digest(self):
+        return H("leave request", self.body)
 
 
 class CommitBody(Struct):

@@ -253,12 +253,16 @@ class Vectors(unittest.TestCase):
                     "add": lambda: (st.ADD, [with_["role"], x(with_["manifest"])]),
                     "remove": lambda: (st.REMOVE, [x(with_["account"])]),
                     "set_role": lambda: (st.SET_ROLE, [x(with_["account"]), with_["role"]]),
+                    "update_devices": lambda: (st.UPDATE, [[x(manifest) for manifest in with_["manifests"]]]),
+                    "heal": lambda: (st.HEAL, [x(with_["prekeys"]), with_["time"]]),
+                    "reset": lambda: (st.RESET, []),
+                    "leave": lambda: (st.LEAVE, [x(with_["request"])]),
                 }[kind]())
             body = st.CommitBody(x(v["group"]), v["epoch"], x(v["previous"]), v["last_distribution"], x(v["author"]),
                                  v["commitment"] and x(v["commitment"]), operations, x(v["roster"]),
                                  [x(u) for u in v["unreachable"]], v["time"]).bytes()
             body_hash = H("commit body", body)
-            if init is None:
+            if init is None or (st.RESET, []) in operations:
                 init = bytes(32)
             self.check(v, body=body, body_hash=body_hash, init=init)
             if secret is not None:

@@ -102,7 +102,7 @@ pub enum CertificateError {
     /// Not the device that the distribution or message is from.
     #[error("it is another device's")]
     Device,
-    /// Starts before the device's last add, heal or update, or after the present epoch.
+    /// Starts before the device's last add or heal, or after the present epoch.
     #[error("it starts in an epoch where it cannot")]
     StartEpoch,
     /// Made on another head commit of the present epoch: the sender has another view of the group.
