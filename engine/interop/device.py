@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 
 from codec import Struct
 from crypto import (H, agreement_public, kem_public, random, sign, signing_public)
+from linking import membership
 from pairwise import Chain, Context, Pairwise
 from structures import Login, Manifest, ManifestBody, Prekeys, PrekeysBody, device_id
 
@@ -36,7 +37,7 @@ class Device:
         account, device_key = signing_public(account_private), signing_public(device_private)
         body = ManifestBody(account, 0, at, None, [device_key]).bytes()
         digest = H("manifest", body)
-        manifest = Manifest(body, sign(account_private, "manifest", digest), [sign(device_private, "manifest", digest)])
+        manifest = Manifest(body, sign(account_private, "manifest", digest), [membership(account, device_private)])
         manifest.check()
         return cls(account_private, device_private, manifest.bytes())
 

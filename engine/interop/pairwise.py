@@ -9,7 +9,7 @@ from padding import pad, unpad
 from roster import tree
 from structures import DAY, Envelope, EnvelopeBody, EnvelopePlaintext, device_id
 
-COMMIT_SECRET, CONTENT_KEY, WELCOME = range(3)
+COMMIT_SECRET, CONTENT_KEY, WELCOME, LINK = range(4)
 WRAP, INITIAL, CONTINUED = b"\x01\x00", b"\x01\x01", b"\x01\x02"
 STEPS = 100
 COMMITMENT = {COMMIT_SECRET: "commit secret commitment", CONTENT_KEY: "content key commitment"}
@@ -227,6 +227,19 @@ def open_delivery(me, delivery, sender, context, commitment=None):
 
 
 def _open_initial(me, envelope, sender, context):
+    th, chain, found, payload = _open(me, envelope, context)
+    if found != sender:
+        raise Refused("R51: from another device than the entry's")
+    return th, chain, payload
+
+
+def open_initial_from_anybody(me, envelope, context):
+    """(sender, payload) of an envelope that hangs on no log entry, so that its content decides who may send it."""
+    _, _, sender, payload = _open(me, envelope, context)
+    return sender, payload
+
+
+def _open(me, envelope, context):
     private = me.prekeys.get(envelope.prekeys)
     if private is None:
         raise Refused("R50: not to prekeys of this device")
@@ -248,8 +261,6 @@ def _open_initial(me, envelope, sender, context):
         raise Refused("R50: for somebody else")
     root = fold(envelope_leaf(th, plaintext.body), plaintext.index, plaintext.path)
     verify(body.sender_device_key, "envelope", root, plaintext.signature)
-    if device_id(body.sender_device_key) != sender:
-        raise Refused("R51: from another device than the entry's")
     if body.context != context.row():
         raise Refused("R51: for another context")
-    return th, Chain(chain_id, chain_key), body.payload
+    return th, Chain(chain_id, chain_key), device_id(body.sender_device_key), body.payload

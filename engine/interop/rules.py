@@ -7,6 +7,7 @@ from connection import ServerRefused
 from crypto import H, Refused, ZEROS, random, sign, signing_public
 from codec import Malformed
 from device import now
+from linking import membership
 from roster import ADMIN, MEMBER, OWNER, Public, apply, roster_hash
 from structures import ADD, DAY, HEAL, LEAVE, MINUTE, REMOVE, RESET, SET_ROLE, UPDATE
 
@@ -24,7 +25,7 @@ class Person:
                                [signing_public(key) for key in self.privates]).bytes()
         digest = H("manifest", body)
         self.manifest = st.Manifest(body, sign(self.account_private, "manifest", digest),
-                                    [sign(key, "manifest", digest) for key in self.privates]).bytes()
+                                    [membership(self.account, key) for key in self.privates]).bytes()
         self.devices = [st.device_id(signing_public(key)) for key in self.privates]
 
     def next(self, keys, **change):

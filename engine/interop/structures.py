@@ -36,8 +36,31 @@ class Manifest(Struct):
             raise Refused("manifest version and predecessor do not fit")
         verify(body.account, "manifest", digest, self.account_signature)
         for key, signature in zip(body.devices, self.device_signatures):
-            verify(key, "manifest", digest, signature)
+            verify(key, "device membership", membership_digest(body.account, key), signature)
         return body, digest
+
+
+def membership_digest(account, device_key):
+    return H("device membership", account, device_key)
+
+
+class LinkRequest(Struct):
+    limit = 1508
+    fields = dict(account=B32, prekeys=bstr(), membership=B64, salt=bstr(16))
+
+
+class SealedRequest(Struct):
+    limit = 1532
+    fields = dict(ciphertext=bstr())
+
+
+class ApprovalPayload(Struct):
+    fields = dict(request=B32, account_key=nullable(B32), manifests=array(bstr(), 1, 64))
+
+
+class SafetyNumberCode(Struct):
+    limit = 80
+    fields = dict(lower=B32, higher=B32)
 
 
 class PrekeysBody(Struct):

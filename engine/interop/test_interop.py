@@ -21,6 +21,7 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import linking
 import pairwise
 import structures as st
 from authoring import stage
@@ -112,10 +113,55 @@ class Vectors(unittest.TestCase):
             body = st.ManifestBody(signing_public(x(v["account_seed"])), v["version"], v["time"], before, keys).bytes()
             digest = H("manifest", body)
             manifest = st.Manifest(body, sign(x(v["account_seed"]), "manifest", digest),
-                                   [sign(x(seed), "manifest", digest) for seed in v["device_seeds"]])
-            self.check(v, body=body, hash=digest, manifest=manifest.bytes())
+                                   [linking.membership(x(v["account"]), x(seed)) for seed in v["device_seeds"]])
+            digests = [st.membership_digest(x(v["account"]), key).hex() for key in keys]
+            self.check(v, body=body, hash=digest, manifest=manifest.bytes(), membership_digests=digests)
             st.Manifest.read(x(v["manifest"])).check()
             before = digest
+
+    def test_linking(self):
+        for v in load("linking"):
+            account, device_private = signing_public(x(v["account_seed"])), x(v["device_seed"])
+            member = linking.membership(account, device_private)
+            request = st.LinkRequest(account, x(v["prekeys"]), member, x(v["salt"])).bytes()
+            code = linking.code_of(request)
+            key, nonce = linking.request_keys(code)
+            self.check(v, account=account, membership=member, request=request, request_hash=H("link code", request),
+                       code=code, code_text=linking.text_of(code), key=key, nonce=nonce,
+                       sealed_request=linking.seal_request(request))
+            for typed in (v["code_text"], v["code_text"].lower().replace("-", " "), v["code_text"].replace("0", "O")):
+                self.assertEqual(linking.parse(typed), code)
+            for wrong in (v["code_text"][:-1], v["code_text"] + "0", "U" + v["code_text"][1:]):
+                with self.assertRaises(Refused):
+                    linking.parse(wrong)
+            other = bytes(12) + b"\x10"
+            with self.assertRaises(Refused):
+                linking.open_request(x(v["sealed_request"]), other)
+            # A request under this code that is not the one it stands for.
+            forged = st.LinkRequest(account, x(v["prekeys"]), member, bytes(16)).bytes()
+            with self.assertRaises(Refused):
+                linking.open_request(st.SealedRequest(seal(key, nonce, b"", forged)).bytes(), code)
+            linking.open_request(x(v["sealed_request"]), code).check(account, v["time"])
+            with self.assertRaises(Refused):
+                linking.open_request(x(v["sealed_request"]), code).check(signing_public(bytes(32)), v["time"])
+
+            held = linking.Linking(device_private, request, PrekeyPrivate(x(v["agreement_private"]), x(v["kem_seed"])))
+            manifests, account_key = held.complete(x(v["approval"]))
+            self.assertEqual([m.hex() for m in manifests], v["manifests"])
+            self.assertEqual(account_key, x(v["account_seed"]) if v["share_account_key"] else None)
+            payload = st.ApprovalPayload(H("link code", request), account_key, manifests).bytes()
+            self.check(v, payload=payload)
+            stranger = linking.Linking(device_private, forged, held.prekeys)
+            with self.assertRaises(Refused):
+                stranger.complete(x(v["approval"]))
+
+    def test_safety_number(self):
+        for v in load("safety_number"):
+            lower, higher = sorted((x(v["ours"]), x(v["theirs"])))
+            wide = KDF("safety number", 60, lower, higher)
+            groups = [int.from_bytes(wide[i:i + 5], "big") % 100_000 for i in range(0, 60, 5)]
+            self.check(v, wide=wide, number=" ".join(f"{group:05}" for group in groups),
+                       qr=st.SafetyNumberCode(lower, higher).bytes())
 
     def test_prekeys(self):
         for v in load("prekeys"):

@@ -1,13 +1,19 @@
 //! This device: its identity and its prekeys.
 
+mod manifests;
+
+pub use manifests::RevokeError;
+
 use crate::envelope::{InitialEnvelope, InitialOpening, OpenError, SpentEnvelope};
 use crate::identity::{Identity, IdentityRecord};
 use crate::limits::{PREKEYS_LIFETIME, PREKEYS_OVERLAP};
+use crate::linking;
+use crate::manifest_chain::{MANIFEST, ManifestRecords, STAGED};
 use crate::prekeys::{OneTimePrekeys, PrekeysRecord, PrivatePrekeys};
 use crate::record::{Changes, LoadError, Records, Scope};
 use conclave_wire::codec::{self, Structure};
 use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, ManifestVersion, PrekeysHash, Timestamp};
-use conclave_wire::limits::{CLOCK_SKEW, MAX_MANIFEST_AGE};
+use conclave_wire::limits::CLOCK_SKEW;
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::manifest::{Manifest, ManifestError};
 use conclave_wire::prekeys::{OneTimePrekey, Prekeys};
@@ -22,7 +28,7 @@ const PREKEYS: &[u8] = b"prekeys/";
 const SEEN: &[u8] = b"seen/";
 const HEAL: &[u8] = b"heal";
 
-/// Why a device cannot be made or its manifest be signed again.
+/// Why a device cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeviceError {
@@ -53,24 +59,33 @@ pub struct Device {
 impl Device {
     /// A new account with its first device.
     pub fn create(now: Timestamp, rng: &mut impl CryptoRng) -> Result<(Self, Changes), DeviceError> {
-        let identity = Identity::create(now, rng)?;
+        Ok(Self::begin(Identity::create(now, rng)?, now, rng))
+    }
+
+    /// A device that is new, with its first prekeys.
+    pub(crate) fn begin(identity: Identity, now: Timestamp, rng: &mut impl CryptoRng) -> (Self, Changes) {
         let prekeys = PrivatePrekeys::generate(identity.device_key(), now, rng);
         let mut changes = Changes::default();
-        changes.put(Scope::Device, IDENTITY.to_vec(), &identity.record());
+        identity.put_all(IDENTITY, &mut changes);
         put_prekeys(&mut changes, &prekeys);
         let (one_time, seen) = (OneTimePrekeys::default(), BTreeMap::new());
-        let device = Self { identity, prekeys: vec![prekeys], one_time, seen, healing: None };
-        Ok((device, changes))
+        (Self { identity, prekeys: vec![prekeys], one_time, seen, healing: None }, changes)
     }
 
     /// Loads the device from all records of [`Scope::Device`].
     pub fn load(records: Records) -> Result<Self, LoadError> {
-        let (mut identity, mut prekeys) = (None, Vec::new());
+        let (mut identity, mut manifests, mut prekeys) = (None, ManifestRecords::default(), Vec::new());
         let (mut one_time, mut seen, mut healing) = (OneTimePrekeys::default(), BTreeMap::new(), None);
         for (name, value) in records {
             let bytes = value.as_bytes();
             if name == IDENTITY {
-                identity = Some(Identity::from_record(&codec::decode::<IdentityRecord>(bytes)?)?);
+                identity = Some(codec::decode::<IdentityRecord>(bytes)?);
+            } else if let Some(version) = name.strip_prefix(MANIFEST) {
+                manifests.take(version, &codec::decode(bytes)?)?;
+            } else if name == STAGED {
+                manifests.take_staged(&codec::decode(bytes)?)?;
+            } else if name == linking::RECORD {
+                return Err(LoadError::Linking);
             } else if name.starts_with(PREKEYS) {
                 let record: PrekeysRecord = codec::decode(bytes)?;
                 prekeys.push(PrivatePrekeys::from_record(record).map_err(|_| LoadError::Damaged("prekeys"))?);
@@ -86,6 +101,7 @@ impl Device {
         // The one that was not replaced comes last, whatever clocks said.
         prekeys.sort_by_key(|prekeys| (prekeys.superseded.is_none(), prekeys.public().body().time));
         let identity = identity.ok_or(LoadError::Missing("identity"))?;
+        let identity = Identity::from_record(&identity, manifests.chain()?)?;
         if prekeys.is_empty() {
             return Err(LoadError::Missing("prekeys"));
         }
@@ -106,25 +122,6 @@ impl Device {
     /// This device's public key.
     pub fn key(&self) -> DeviceKey {
         DeviceKey::from_bytes(self.signing_key().verifying_key().to_bytes())
-    }
-
-    /// The account's manifest, to publish.
-    pub fn manifest(&self) -> &Manifest {
-        self.identity.manifest()
-    }
-
-    /// Whether the manifest is half as old as it may become, or from a future that others refuse.
-    pub fn manifest_due(&self, now: Timestamp) -> bool {
-        let time = self.manifest().body().time;
-        time > now.plus(CLOCK_SKEW) || now.since(time) > MAX_MANIFEST_AGE / 2
-    }
-
-    /// Signs the manifest again; publish it afterwards.
-    pub fn renew_manifest(&mut self, now: Timestamp) -> Result<Changes, DeviceError> {
-        self.identity.renew_manifest(now)?;
-        let mut changes = Changes::default();
-        changes.put(Scope::Device, IDENTITY.to_vec(), &self.identity.record());
-        Ok(changes)
     }
 
     /// The newest prekeys, to publish.
@@ -235,12 +232,16 @@ impl Device {
 
     /// The account's manifests after the version that a group records, oldest first, as far as they are kept here.
     pub(crate) fn manifests_after(&self, version: ManifestVersion) -> Vec<&Manifest> {
-        Some(self.manifest()).filter(|manifest| manifest.body().version > version).into_iter().collect()
+        self.manifests().filter(|manifest| manifest.body().version > version).collect()
     }
 
     /// Answers a server's challenge; `server` is the authority of the address that was dialled.
     pub fn login(&self, server: &str, nonce: &Nonce) -> Login {
         Login::sign(self.account(), self.signing_key(), server, nonce)
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     pub(crate) fn signing_key(&self) -> &SigningKey {

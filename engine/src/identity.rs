@@ -1,24 +1,62 @@
-//! Who we are: the account's key, this device's key, and the manifest that binds them.
+//! Who we are: this device's key, the account's manifests that list it, and the account's key or who holds it.
 //!
 //! ```text
-//!     record  version ‖ CBOR [ account key: bstr 32, device key: bstr 32, manifest: bstr ]
+//!     record  version ‖ CBOR [ account key: null / bstr 32, device key: bstr 32, holder: bstr 32 ]
 //! ```
+//!
+//! `holder` is the device that holds the account key: this one if it is there, else the one that linked this one. It need
+//! not be on every device: who steals a device that has it has the account, and revoking that device does not help.
 
-use crate::record::LoadError;
+use crate::manifest_chain::ManifestChain;
+use crate::record::{Changes, LoadError, Scope};
 use crate::secret::Secret;
 use conclave_wire::codec::Structure;
-use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, ManifestVersion, Opaque, Timestamp};
+use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, ManifestVersion, Timestamp};
 use conclave_wire::manifest::{Manifest, ManifestBody, ManifestError};
+use conclave_wire::membership::Membership;
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
+use thiserror::Error;
+
+/// The account's private key, or where it is.
+pub(crate) enum AccountKey {
+    /// On this device.
+    Held(SigningKey),
+    /// On the device that linked this one and did not share it.
+    With(DeviceId),
+}
+
+/// Why this device does not sign a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SignManifestError {
+    /// The account key is on another device.
+    #[error("this device does not hold the account key; do this on the device {holder}, which does")]
+    NoAccountKey {
+        /// The device that linked this one, which holds it.
+        holder: DeviceId,
+    },
+    /// One that this device signed before waits.
+    #[error(
+        "a device manifest of version {version} waits to be published; publish it, or adopt the one that was published \
+         in its place"
+    )]
+    Waiting {
+        /// The version that waits.
+        version: ManifestVersion,
+    },
+    /// There is no next version, or the devices do not make a manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
 
 /// Keys that live as long as the account and the device.
 pub(crate) struct Identity {
-    account: SigningKey,
+    account: AccountKey,
     device: SigningKey,
     device_id: DeviceId,
-    manifest: Manifest,
+    pub(crate) manifests: ManifestChain,
 }
 
 impl Identity {
@@ -26,19 +64,34 @@ impl Identity {
     pub(crate) fn create(now: Timestamp, rng: &mut impl CryptoRng) -> Result<Self, ManifestError> {
         let account = SigningKey::from_bytes(Secret::random(rng).as_bytes());
         let device = SigningKey::from_bytes(Secret::random(rng).as_bytes());
+        let id = AccountId::from_bytes(account.verifying_key().to_bytes());
+        let membership = Membership::sign(id, &device);
         let body = ManifestBody {
-            account: AccountId::from_bytes(account.verifying_key().to_bytes()),
+            account: id,
             version: ManifestVersion(0),
             time: now,
             previous: None,
-            devices: vec![public(&device)],
+            devices: vec![membership.device()],
         };
-        let manifest = Manifest::sign(&body, &account, &[&device])?;
-        Ok(Self { device_id: public(&device).id(), account, device, manifest })
+        let manifest = Manifest::sign(&body, &account, &[membership])?;
+        Ok(Self::new(AccountKey::Held(account), device, ManifestChain::new(manifest)))
+    }
+
+    /// What the caller has checked to belong together.
+    pub(crate) fn new(account: AccountKey, device: SigningKey, manifests: ManifestChain) -> Self {
+        Self { device_id: public(&device).id(), account, device, manifests }
     }
 
     pub(crate) fn account(&self) -> AccountId {
-        self.manifest.account()
+        self.manifests.account()
+    }
+
+    /// The account's key, if it is on this device (R17).
+    pub(crate) fn account_key(&self) -> Result<&SigningKey, SignManifestError> {
+        match &self.account {
+            AccountKey::Held(key) => Ok(key),
+            AccountKey::With(holder) => Err(SignManifestError::NoAccountKey { holder: *holder }),
+        }
     }
 
     pub(crate) fn device_id(&self) -> DeviceId {
@@ -49,46 +102,61 @@ impl Identity {
         &self.device
     }
 
-    pub(crate) fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
-    /// Signs the manifest again, with a new time, so that others keep accepting it.
-    pub(crate) fn renew_manifest(&mut self, now: Timestamp) -> Result<(), ManifestError> {
-        let old = self.manifest.body();
-        let body = ManifestBody {
-            version: old.version.next().ok_or(ManifestError::Previous)?,
-            time: now,
-            previous: Some(self.manifest.hash()),
-            ..old.clone()
-        };
-        self.manifest = Manifest::sign(&body, &self.account, &[&self.device])?;
-        Ok(())
-    }
-
-    pub(crate) fn record(&self) -> IdentityRecord {
-        IdentityRecord {
-            account: Secret::from_bytes(self.account.to_bytes()),
-            device: Secret::from_bytes(self.device.to_bytes()),
-            manifest: Opaque(self.manifest.encoded().to_vec()),
+    /// Signs the account's next manifest, with these devices (R17).
+    pub(crate) fn sign_next(
+        &self,
+        devices: &[Membership],
+        now: Timestamp,
+    ) -> Result<Manifest, SignManifestError> {
+        let account = self.account_key()?;
+        if let Some(waiting) = self.manifests.staged() {
+            return Err(SignManifestError::Waiting { version: waiting.body().version });
         }
+        let newest = self.manifests.newest();
+        let body = ManifestBody {
+            account: self.account(),
+            version: newest.body().version.next().ok_or(ManifestError::Previous)?,
+            time: now,
+            previous: Some(newest.hash()),
+            devices: devices.iter().map(Membership::device).collect(),
+        };
+        Ok(Manifest::sign(&body, account, devices)?)
     }
 
-    pub(crate) fn from_record(record: &IdentityRecord) -> Result<Self, LoadError> {
-        let account = SigningKey::from_bytes(record.account.as_bytes());
+    /// Every record of it, for a device that is new.
+    pub(crate) fn put_all(&self, name: &[u8], changes: &mut Changes) {
+        changes.put(Scope::Device, name.to_vec(), &self.record());
+        self.manifests.put_all(changes);
+    }
+
+    fn record(&self) -> IdentityRecord {
+        let (account, holder) = match &self.account {
+            AccountKey::Held(key) => (Some(Secret::from_bytes(key.to_bytes())), self.device_id),
+            AccountKey::With(holder) => (None, *holder),
+        };
+        IdentityRecord { account, device: Secret::from_bytes(self.device.to_bytes()), holder }
+    }
+
+    pub(crate) fn from_record(record: &IdentityRecord, manifests: ManifestChain) -> Result<Self, LoadError> {
         let device = SigningKey::from_bytes(record.device.as_bytes());
-        let manifest =
-            Manifest::decode_and_verify(&record.manifest.0).map_err(|_| LoadError::Damaged("identity"))?;
-        let ours = manifest.account().as_bytes() == account.verifying_key().as_bytes()
-            && manifest.body().devices.contains(&public(&device));
-        if !ours {
+        let own = public(&device).id();
+        let (account, ours) = match &record.account {
+            Some(key) => {
+                let key = SigningKey::from_bytes(key.as_bytes());
+                let ours = manifests.account().as_bytes() == key.verifying_key().as_bytes();
+                (AccountKey::Held(key), ours && record.holder == own)
+            }
+            None => (AccountKey::With(record.holder), record.holder != own),
+        };
+        if !ours || !manifests.newest().lists(&own) {
             return Err(LoadError::Damaged("identity"));
         }
-        Ok(Self { device_id: public(&device).id(), account, device, manifest })
+        Ok(Self::new(account, device, manifests))
     }
 }
 
-fn public(device: &SigningKey) -> DeviceKey {
+/// The public half of a device key.
+pub(crate) fn public(device: &SigningKey) -> DeviceKey {
     DeviceKey::from_bytes(device.verifying_key().to_bytes())
 }
 
@@ -96,14 +164,14 @@ fn public(device: &SigningKey) -> DeviceKey {
 #[derive(Encode, Decode)]
 pub(crate) struct IdentityRecord {
     #[n(0)]
-    account: Secret<32>,
+    account: Option<Secret<32>>,
     #[n(1)]
     device: Secret<32>,
     #[n(2)]
-    manifest: Opaque,
+    holder: DeviceId,
 }
 
 impl Structure for IdentityRecord {
     const NAME: &'static str = "identity record";
-    const MAX_BYTES: usize = 8192;
+    const MAX_BYTES: usize = 128;
 }

@@ -43,6 +43,13 @@ pub(crate) static CONTENT_KEY_COMMITMENT: Context = Context::new("conclave v1 co
 /// Commitment to a sender key's first seed and chain key.
 pub(crate) static SENDER_KEY_COMMITMENT: Context = Context::new("conclave v1 sender key commitment");
 
+/// Hash of a link request, whose beginning is the link code.
+pub(crate) static LINK_CODE: Context = Context::new("conclave v1 link code");
+/// The keys under which a link request travels, from the link code.
+pub(crate) static LINK_REQUEST: Context = Context::new("conclave v1 link request");
+/// What a safety number is made from.
+pub(crate) static SAFETY_NUMBER: Context = Context::new("conclave v1 safety number");
+
 /// `N` secret bytes from `parts`.
 pub(crate) fn derive<const N: usize>(context: &Context, parts: &[&[u8]]) -> Secret<N> {
     let mut out = Secret::zeroed();

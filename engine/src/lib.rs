@@ -78,6 +78,38 @@
 //! assert_eq!(at_bob.state(), GroupState::Removed);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # A second device
+//!
+//! ```
+//! use conclave_engine::wire::ids::Timestamp;
+//! use conclave_engine::{Device, LinkCode, Linking, ShareAccountKey};
+//!
+//! let now = Timestamp(1_750_000_000_000);
+//! let mut rng = rand::rng();
+//! let (mut laptop, _changes) = Device::create(now, &mut rng)?;
+//!
+//! // The phone asks to belong to her account, and shows a code. The request may go through anybody's hands.
+//! let (phone, _changes) = Linking::begin(laptop.account(), now, &mut rng);
+//! let (request, shown) = (phone.request(), phone.code().to_string()); // 5JK7N-XQ2RA-0W8ZD-M4HPT
+//!
+//! // She types the code on the laptop, which signs the account's next manifest.
+//! let typed: LinkCode = shown.parse()?;
+//! let approved = laptop.approve_link(&request, &typed, ShareAccountKey::No, now, &mut rng)?;
+//!
+//! // It is published, and in force when the directory shows it.
+//! let directory = laptop.staged_manifest().ok_or("nothing is staged")?.encoded().to_vec();
+//! let _adopted = laptop.adopt(&[&directory])?;
+//!
+//! // Then the phone is given the approval, and is a device of the account.
+//! let (phone, _changes) = phone.complete(&approved.approval, now, &mut rng)?;
+//! assert_eq!(phone.account(), laptop.account());
+//! assert_eq!(phone.manifest(), laptop.manifest());
+//!
+//! // Who lost the phone revokes it, and then commits the new manifest in each group.
+//! let _changes = laptop.revoke(&phone.id(), now)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod addressee;
 mod aead;
@@ -87,11 +119,14 @@ mod group;
 mod identity;
 mod kdf;
 pub mod limits;
+mod linking;
+mod manifest_chain;
 mod padding;
 mod pairwise;
 mod prekeys;
 mod ratchet;
 mod record;
+mod safety_number;
 mod secret;
 mod slots;
 
@@ -105,7 +140,7 @@ mod support;
 mod vectors;
 
 pub use conclave_wire as wire;
-pub use device::{Device, DeviceError};
+pub use device::{Device, DeviceError, RevokeError};
 pub use envelope::OpenError;
 pub use group::{
     CaughtUp, CertificateError, CommitUpload, Continuity, CreateError, DistributeError, Distributed,
@@ -113,5 +148,9 @@ pub use group::{
     NewGroup, Newcomer, Origin, ReceiveError, Received, Recovered, SealError, Sealed, Sender, StageError,
     StagedCommit,
 };
+pub use identity::SignManifestError;
+pub use linking::{ApproveError, Approved, LinkCode, LinkCodeError, LinkError, Linking, ShareAccountKey};
+pub use manifest_chain::{AdoptError, Adopted, StagedManifest};
 pub use prekeys::{PrekeyBook, PrekeyBookError};
 pub use record::{Change, Changes, LoadError, RecordKey, RecordValue, Records, Scope};
+pub use safety_number::{SafetyNumber, ScanError};

@@ -41,6 +41,10 @@ pub const PREKEYS_OVERLAP: Duration = Duration::from_secs(48 * 3600);
 /// online; the private halves of those that were handed out and never used must go some time, the oldest first.
 pub const MAX_ONE_TIME_PREKEYS: usize = 200;
 
+/// How old a link request may be when it is approved: whoever links a device has both in hand, and a code that was noted
+/// down and forgotten ends.
+pub const MAX_LINK_REQUEST_AGE: Duration = Duration::from_secs(24 * 3600);
+
 /// Own messages sealed and not yet seen in the log. A client that cannot post stops sealing here.
 pub const MAX_UNCONFIRMED: usize = 256;
 

@@ -101,6 +101,9 @@ pub enum LoadError {
     /// A record contradicts itself or another.
     #[error("the stored {0} is damaged; restore the profile from a backup")]
     Damaged(&'static str),
+    /// The device is not one yet: its linking goes on with [`Linking::load`](crate::Linking::load).
+    #[error("this device is still being linked to its account; approve its link code on another device")]
+    Linking,
     /// A record with a name that this program does not know.
     #[error("a stored record is of an unknown kind; it was written by a newer program")]
     Unknown,

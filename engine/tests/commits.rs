@@ -14,6 +14,7 @@ use conclave_engine::wire::ids::{
 };
 use conclave_engine::wire::limits::{CLOCK_SKEW, MAX_MANIFEST_AGE, MAX_OPERATIONS};
 use conclave_engine::wire::manifest::{Manifest, ManifestBody, ManifestError};
+use conclave_engine::wire::membership::Membership;
 use conclave_engine::wire::public_group::{CommitError, PublicGroup};
 use conclave_engine::wire::roster::Role;
 use std::time::Duration;
@@ -198,8 +199,8 @@ fn manifest(account: &Forger, devices: &[&Forger], time: Timestamp) -> Operation
         previous: None,
         devices: devices.iter().map(key).collect(),
     };
-    let keys: Vec<_> = devices.iter().map(|forger| &forger.device).collect();
-    let manifest = Manifest::sign(&body, &account.account, &keys).unwrap();
+    let members: Vec<_> = devices.iter().map(|f| Membership::sign(body.account, &f.device)).collect();
+    let manifest = Manifest::sign(&body, &account.account, &members).unwrap();
     Operation::Add { role: Role::Member, manifest: Opaque(manifest.encoded().to_vec()) }
 }
 

@@ -86,7 +86,7 @@ fn records_of_another_version() {
 #[test]
 fn records_of_an_unknown_kind() {
     for (scope, records) in scopes() {
-        for name in [&b"later"[..], b"", b"leaf", b"own/", b"cursor2"] {
+        for name in [&b"later"[..], b"", b"leaf", b"own/", b"cursor2", b"manifest"] {
             let mut more = records.clone();
             more.push((name.to_vec(), RecordValue::new(vec![1, 0x80])));
             assert_eq!(load(scope, more), Err(LoadError::Unknown), "{name:?}");
@@ -108,8 +108,9 @@ fn records_of_an_unknown_kind() {
 
 #[test]
 fn missing_records() {
-    let needed: [&[u8]; 11] = [
+    let needed: [&[u8]; 12] = [
         b"identity",
+        b"manifest/",
         b"prekeys/",
         b"onetime-next",
         b"head",

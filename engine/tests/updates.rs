@@ -9,6 +9,7 @@ use conclave_engine::wire::entry::EntryKind;
 use conclave_engine::wire::ids::{LeafIndex, Opaque, Timestamp};
 use conclave_engine::wire::limits::{CLOCK_SKEW, MAX_MANIFEST_AGE, MAX_MANIFEST_CHAIN};
 use conclave_engine::wire::manifest::{Manifest, ManifestError};
+use conclave_engine::wire::membership::Membership;
 use conclave_engine::wire::public_group::CommitError;
 use conclave_engine::wire::roster::Role;
 use conclave_engine::wire::update::UpdateError;
@@ -254,8 +255,8 @@ fn rules_of_an_update() {
     let ahead = case.sign(&zero, &[&case.bob, &case.tablet], Timestamp(now.plus(CLOCK_SKEW).0 + 1));
     assert_eq!(case.verdict(update(&[&ahead])), Err(CommitError::ManifestAge));
     // An account that a single device of many signs for is not this one.
-    let unsigned =
-        Manifest::sign(with_tablet.body(), &case.household.account, &[&Forger::of(&case.bob).device]);
+    let bob = Membership::sign(zero.account(), &Forger::of(&case.bob).device);
+    let unsigned = Manifest::sign(with_tablet.body(), &case.household.account, &[bob]);
     assert_eq!(unsigned, Err(ManifestError::Devices));
 }
 

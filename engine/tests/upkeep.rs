@@ -55,6 +55,8 @@ fn prekeys_and_manifests_from_the_future_are_due() {
     assert!(device.prekeys_due(START) && device.manifest_due(START));
     let _changes = device.replace_prekeys(START, &mut rng);
     let _changes = device.renew_manifest(START).unwrap();
+    let renewed = device.staged_manifest().unwrap().encoded().to_vec();
+    let _changes = device.adopt(&[&renewed]).unwrap();
     assert!(!device.prekeys_due(START) && !device.manifest_due(START));
     assert_eq!(device.prekeys().unwrap().body().time, START);
 }
@@ -101,6 +103,10 @@ fn a_renewed_manifest_links_to_the_one_before() {
     let before = bob.device.manifest().clone();
     let changes = bob.device.renew_manifest(days(15)).unwrap();
     bob.save(changes);
+    bob.restart();
+    let published = bob.device.staged_manifest().unwrap().encoded().to_vec();
+    let adopted = bob.device.adopt(&[&published]).unwrap();
+    bob.save(adopted.changes);
     bob.restart();
     let after = bob.device.manifest().body();
     assert_eq!((after.version.0, after.previous), (1, Some(before.hash())));

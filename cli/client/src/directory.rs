@@ -183,6 +183,8 @@ mod tests {
         assert_eq!((was, found), (first.account(), other.account()));
 
         let _ = device.renew_manifest(Timestamp(3)).unwrap();
+        let renewed = device.staged_manifest().unwrap().encoded().to_vec();
+        let _ = device.adopt(&[&renewed]).unwrap();
         let newer = compare(&bob, device.manifest(), Some(&pinned), Some(&pinned)).unwrap();
         assert_ne!(newer.manifest, pinned.manifest);
         let older = compare(&bob, &first, Some(&newer), Some(&newer)).unwrap_err();

@@ -68,13 +68,16 @@ impl Client {
 
     /// Logs in; or registers, the first time and whenever the directory lacks the newest manifest.
     async fn identify(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
-        if self.local.device.manifest_due(now()) {
+        let device = &self.local.device;
+        let due = device.manifest_due(now()) && device.holds_account_key();
+        if due && device.staged_manifest().is_none() {
             let changes = self.local.device.renew_manifest(now());
             let changes = changes.map_err(|e| ClientError::Internal { what: e.to_string() })?;
             self.local.write(|step| step.apply(&changes))?;
         }
         let login = self.local.device.login(self.address.name(), connection.nonce());
-        if self.profile.registered && self.profile.manifest == Some(self.local.device.manifest().hash()) {
+        let published = self.profile.manifest == Some(self.local.device.manifest().hash());
+        if self.profile.registered && published && self.local.device.staged_manifest().is_none() {
             let reply = connection.request(Request::Login { login }).await?;
             return self.check_identified(reply);
         }
@@ -86,17 +89,35 @@ impl Client {
             return Err(ClientError::Internal { what: "this device has no prekeys".into() });
         };
         let published = prekeys.hash();
+        let manifest = self.local.device.staged_manifest().unwrap_or(self.local.device.manifest());
         let request = Request::Register {
             name: self.profile.name.clone(),
-            manifest: Opaque(self.local.device.manifest().encoded().to_vec()),
+            manifest: Opaque(manifest.encoded().to_vec()),
             prekeys: Opaque(prekeys.encode()),
             login,
         };
         let reply = connection.request(request).await?;
         self.check_identified(reply)?;
+        if self.local.device.staged_manifest().is_some() {
+            self.adopt_published(connection).await?;
+        }
         self.profile.registered = true;
         self.profile.manifest = Some(self.local.device.manifest().hash());
         self.note_published(published)
+    }
+
+    /// Takes over the account's manifest that the directory has: the one that was just given to it, unless another
+    /// device of the account was first.
+    async fn adopt_published(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
+        let name = self.profile.name.clone();
+        let shown = match connection.request(Request::Lookup { name: name.clone() }).await? {
+            Reply::Account { manifest } => manifest,
+            other => return Err(unexpected(other)),
+        };
+        let adopted = self.local.device.adopt(&[&shown.0]);
+        let adopted =
+            adopted.map_err(|error| ClientError::Contradiction { name, what: error.to_string() })?;
+        self.local.write(|step| step.apply(&adopted.changes))
     }
 
     fn check_identified(&self, reply: Reply) -> Result<(), ClientError> {

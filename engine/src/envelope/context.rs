@@ -20,15 +20,18 @@ pub(crate) enum Purpose {
     /// A newcomer's welcome.
     #[n(2)]
     Welcome,
+    /// The approval of a device that is being linked; it belongs to no group.
+    #[n(3)]
+    Link,
 }
 
 impl Purpose {
-    /// Context of the commitment to a secret of this purpose; a welcome is none.
+    /// Context of the commitment to a secret of this purpose; welcomes and approvals are none.
     pub(crate) fn commitment(self) -> Option<&'static Context> {
         match self {
             Self::CommitSecret => Some(&kdf::COMMIT_SECRET_COMMITMENT),
             Self::ContentKey => Some(&kdf::CONTENT_KEY_COMMITMENT),
-            Self::Welcome => None,
+            Self::Welcome | Self::Link => None,
         }
     }
 
@@ -37,6 +40,7 @@ impl Purpose {
             Self::CommitSecret => 0,
             Self::ContentKey => 1,
             Self::Welcome => 2,
+            Self::Link => 3,
         }
     }
 }

@@ -29,7 +29,7 @@ pub enum PrekeyBookError {
 pub(crate) struct UsablePrekeys(Prekeys);
 
 impl UsablePrekeys {
-    fn new(prekeys: Prekeys) -> Result<Self, PrekeyBookError> {
+    pub(crate) fn new(prekeys: Prekeys) -> Result<Self, PrekeyBookError> {
         let body = prekeys.body();
         let kem_valid = mlkem768::validate_public_key(&(*body.kem.as_bytes()).into());
         if kem_valid && !has_small_order(&body.agreement) {

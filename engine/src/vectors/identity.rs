@@ -1,6 +1,6 @@
 //! Identifiers, contexts, logins, manifests and prekeys.
 
-use super::second::{cbor, hash, public, sign};
+use super::second::{cbor, hash, member, public, sign};
 use super::{array, bytes, check, hx, seed};
 use conclave_wire::codec;
 use conclave_wire::ids::{
@@ -8,13 +8,14 @@ use conclave_wire::ids::{
 };
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::manifest::{Manifest, ManifestBody};
+use conclave_wire::membership::Membership;
 use conclave_wire::prekeys::{AgreementKey, KemKey, Prekeys, PrekeysBody};
 use conclave_wire::signature::Signature;
 use ed25519_dalek::SigningKey;
 use libcrux_ml_kem::mlkem768;
 use serde_json::json;
 
-const CONTEXTS: [&str; 30] = [
+const CONTEXTS: [&str; 34] = [
     "certificate of nothing", // an unused purpose: any text derives its own function
     "chain",
     "commit",
@@ -24,6 +25,7 @@ const CONTEXTS: [&str; 30] = [
     "content key commitment",
     "continued envelope",
     "device id",
+    "device membership",
     "distribution content",
     "envelope inner",
     "envelope leaf",
@@ -33,6 +35,8 @@ const CONTEXTS: [&str; 30] = [
     "init",
     "initial envelope",
     "initial envelope transcript",
+    "link code",
+    "link request",
     "login",
     "manifest",
     "message",
@@ -41,6 +45,7 @@ const CONTEXTS: [&str; 30] = [
     "roster",
     "roster leaf",
     "roster node",
+    "safety number",
     "sender",
     "sender key certificate",
     "sender key commitment",
@@ -81,7 +86,11 @@ fn contexts() {
         &crate::kdf::COMMIT_SECRET_COMMITMENT,
         &crate::kdf::CONTENT_KEY_COMMITMENT,
         &crate::kdf::SENDER_KEY_COMMITMENT,
+        &crate::kdf::LINK_CODE,
+        &crate::kdf::LINK_REQUEST,
+        &crate::kdf::SAFETY_NUMBER,
         &conclave_wire::hash::DEVICE_ID,
+        &conclave_wire::hash::DEVICE_MEMBERSHIP,
         &conclave_wire::hash::MANIFEST,
         &conclave_wire::hash::PREKEYS,
         &conclave_wire::hash::CERTIFICATE,
@@ -166,7 +175,10 @@ fn manifests() {
         ]);
         let digest = hash("manifest", &[&body]);
         let by_account = sign(&account_seed, "manifest", &digest);
-        let by_devices: Vec<_> = devices.iter().map(|seed| sign(seed, "manifest", &digest)).collect();
+        let account = public(&account_seed);
+        let members = devices.iter().map(|seed| hash("device membership", &[&account, &public(seed)]));
+        let members: Vec<_> = members.map(hex::encode).collect();
+        let by_devices: Vec<_> = devices.iter().map(|seed| member(&account, seed)).collect();
         let signatures: Vec<_> = by_devices.iter().map(cbor::bstr).collect();
         let manifest =
             cbor::structure(&[cbor::bstr(&body), cbor::bstr(by_account), cbor::array(&signatures)]);
@@ -181,6 +193,7 @@ fn manifests() {
             "body": hx(&body),
             "hash": hx(digest),
             "account_signature": hx(by_account),
+            "membership_digests": members,
             "device_signatures": by_devices.iter().map(hex::encode).collect::<Vec<_>>(),
             "manifest": hx(&manifest),
         });
@@ -211,14 +224,14 @@ fn manifests() {
         assert_eq!(manifest.body(), &body);
         assert_eq!(codec::encode(&body), bytes(&vector["body"]));
         assert_eq!(manifest.hash(), ManifestHash::from_bytes(array(&vector["hash"])));
-        let keys: Vec<_> = vector["device_seeds"]
+        let members: Vec<_> = vector["device_seeds"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|seed| SigningKey::from_bytes(&array(seed)))
+            .map(|seed| Membership::sign(body.account, &SigningKey::from_bytes(&array(seed))))
             .collect();
         let account = SigningKey::from_bytes(&array(&vector["account_seed"]));
-        let again = Manifest::sign(&body, &account, &keys.iter().collect::<Vec<_>>()).unwrap();
+        let again = Manifest::sign(&body, &account, &members).unwrap();
         assert_eq!(again.encoded(), bytes(&vector["manifest"]));
     }
 }

@@ -10,6 +10,7 @@ mod identity;
 mod negative;
 mod padding;
 mod roster;
+mod safety_number;
 pub(crate) mod second;
 mod story;
 

@@ -1,6 +1,6 @@
 //! What must be refused, each with the expected error in its `expect` field.
 
-use super::second::{cbor, hash, public, sign};
+use super::second::{cbor, hash, member, public, sign};
 use super::{bytes, check, hx, seed};
 use crate::envelope::Delivery;
 use crate::support::Person;
@@ -118,7 +118,7 @@ fn of_manifests() -> Vec<Value> {
         ]);
         let digest = hash("manifest", &[&body]);
         let signatures: Vec<_> =
-            and_by.iter().map(|seed| cbor::bstr(sign(seed, "manifest", &digest))).collect();
+            and_by.iter().map(|seed| cbor::bstr(member(&public(&account), seed))).collect();
         cbor::structure(&[
             cbor::bstr(&body),
             cbor::bstr(sign(&by, "manifest", &digest)),
@@ -126,6 +126,10 @@ fn of_manifests() -> Vec<Value> {
         ])
     };
     let (thief, one) = (seed("thief"), [device]);
+    // The device belongs to the thief's account, as it signed itself.
+    let ours = manifest(0, false, &one, account, &one);
+    let length = ours.len() - 64;
+    let not_ours = [&ours[..length], &member(&public(&thief), &device)].concat();
     vec![
         vector("manifest", "as it should be", &manifest(0, false, &one, account, &one), "ok"),
         vector(
@@ -140,6 +144,7 @@ fn of_manifests() -> Vec<Value> {
             &manifest(0, false, &one, account, &[thief]),
             "DeviceSignature",
         ),
+        vector("manifest", "(R10) a device of another account", &not_ours, "DeviceSignature"),
         vector(
             "manifest",
             "fewer signatures than devices",

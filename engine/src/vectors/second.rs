@@ -25,6 +25,12 @@ pub(crate) fn sign(seed: &[u8; 32], purpose: &str, digest: &[u8; 32]) -> [u8; 64
     SigningKey::from_bytes(seed).sign(&covered).to_bytes()
 }
 
+/// A device's countersignature: that it belongs to the account.
+pub(crate) fn member(account: &[u8; 32], device_seed: &[u8; 32]) -> [u8; 64] {
+    let digest = hash("device membership", &[account, &public(device_seed)]);
+    sign(device_seed, "device membership", &digest)
+}
+
 /// The public half of an Ed25519 key.
 pub(crate) fn public(seed: &[u8; 32]) -> [u8; 32] {
     SigningKey::from_bytes(seed).verifying_key().to_bytes()

@@ -4,6 +4,7 @@ use super::{Forger, Person};
 use conclave_engine::wire::commit::Operation;
 use conclave_engine::wire::ids::{AccountId, DeviceKey, ManifestVersion, Opaque, Timestamp};
 use conclave_engine::wire::manifest::{Manifest, ManifestBody};
+use conclave_engine::wire::membership::Membership;
 use ed25519_dalek::SigningKey;
 
 /// A manifest of `account` with these devices, following `previous`.
@@ -13,15 +14,18 @@ pub fn sign_manifest(
     devices: &[&SigningKey],
     time: Timestamp,
 ) -> Manifest {
+    let account_id = AccountId::from_bytes(account.verifying_key().to_bytes());
+    let members: Vec<Membership> =
+        devices.iter().map(|device| Membership::sign(account_id, device)).collect();
     let key = |device: &&SigningKey| DeviceKey::from_bytes(device.verifying_key().to_bytes());
     let body = ManifestBody {
-        account: AccountId::from_bytes(account.verifying_key().to_bytes()),
+        account: account_id,
         version: previous.map_or(ManifestVersion(0), |manifest| manifest.body().version.next().unwrap()),
         time,
         previous: previous.map(Manifest::hash),
         devices: devices.iter().map(key).collect(),
     };
-    Manifest::sign(&body, account, devices).unwrap()
+    Manifest::sign(&body, account, &members).unwrap()
 }
 
 /// The operation that brings a group from one manifest to another.

@@ -61,11 +61,18 @@ impl Person {
     /// Holds an account's key and newest manifest, in which this person's device is listed.
     pub fn hold(&mut self, account: &SigningKey, manifest: &Manifest) {
         let device = super::Forger::of(self).device;
-        let mut record = vec![1];
-        let mut encoder = Encoder::new(&mut record);
+        let mut identity = vec![1];
+        let mut encoder = Encoder::new(&mut identity);
         encoder.array(3).unwrap().bytes(&account.to_bytes()).unwrap().bytes(&device.to_bytes()).unwrap();
-        encoder.bytes(manifest.encoded()).unwrap();
-        self.put_record(Scope::Device, b"identity", record);
+        encoder.bytes(self.device.id().as_bytes()).unwrap();
+        self.put_record(Scope::Device, b"identity", identity);
+        if self.device.account() != manifest.account() {
+            self.store.retain(|key, _| !key.name.starts_with(b"manifest/"));
+        }
+        let name = [b"manifest/", &manifest.body().version.0.to_be_bytes()[..]].concat();
+        let mut record = vec![1];
+        Encoder::new(&mut record).bytes(manifest.encoded()).unwrap();
+        self.put_record(Scope::Device, &name, record);
         self.restart();
     }
 }

@@ -40,7 +40,7 @@ pub struct Person {
     pub events: Vec<Event>,
     pub refused: Vec<(Seq, ReceiveError)>,
     pub now: Timestamp,
-    store: Store,
+    pub(super) store: Store,
     pub(super) rng: SeedRng,
 }
 

@@ -49,6 +49,8 @@ impl Context {
 
 /// [`crate::ids::DeviceId`] of a device key.
 pub static DEVICE_ID: Context = Context::new("conclave v1 device id");
+/// Digest that a device's countersignature covers.
+pub static DEVICE_MEMBERSHIP: Context = Context::new("conclave v1 device membership");
 /// [`crate::ids::ManifestHash`] of a manifest body.
 pub static MANIFEST: Context = Context::new("conclave v1 manifest");
 /// [`crate::ids::PrekeysHash`] of a prekeys body.

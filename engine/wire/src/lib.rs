@@ -26,6 +26,8 @@ pub mod leave;
 pub mod limits;
 pub mod login;
 pub mod manifest;
+pub mod manifest_fork;
+pub mod membership;
 pub mod merkle;
 pub mod message;
 pub mod name;

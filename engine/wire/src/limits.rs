@@ -14,6 +14,11 @@ pub const MESSAGE_OVERHEAD: usize = 120;
 /// Devices of one account: a person's, with room to spare, so that a manifest stays below 4 KiB.
 pub const MAX_DEVICES: usize = 32;
 
+/// Manifests of one account that are handed over at once, the oldest first: more than two years of them, signed again
+/// every 15 days. A device keeps as many of its own account, and one update of
+/// a roster takes as many.
+pub const MAX_MANIFEST_CHAIN: usize = 64;
+
 /// Operations of one commit. Signatures of that many manifests are checked in about 0.1 s.
 pub const MAX_OPERATIONS: usize = 1000;
 
@@ -30,9 +35,6 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(10 * 60);
 /// A manifest is signed again every 30 days; an add refuses an older one, so that a server cannot hide for longer
 /// that a device was revoked.
 pub const MAX_MANIFEST_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// Manifests in one update of an account's devices: renewed twice a month, two and a half years of them.
-pub const MAX_MANIFEST_CHAIN: usize = 64;
 
 /// A leave request is executed within this time or asked for again, so that nobody is held to an old wish.
 pub const MAX_LEAVE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -6,13 +6,14 @@
 //!     manifest  version ‖ CBOR [ body: bstr, account signature: bstr 64, [device signature: bstr 64] ]
 //! ```
 //!
-//! All signatures cover the same label and the body's hash; device signatures stand in the order of the devices. The
-//! server cannot add a device: it has neither key (R10). Versions grow by one and link by hash (R11).
+//! The account's signature covers the body's hash; a device's is its [`Membership`], made once, and stands in the order
+//! of the devices. The server cannot add a device: it has neither key (R10). Versions grow by one and link by hash (R11).
 
 use crate::codec::{self, DecodeError, Structure};
 use crate::hash;
 use crate::ids::{AccountId, DeviceId, DeviceKey, ManifestHash, ManifestVersion, Opaque, Timestamp};
 use crate::limits::MAX_DEVICES;
+use crate::membership::Membership;
 use crate::signature::{self, Label, Signature};
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
@@ -79,8 +80,8 @@ pub enum ManifestError {
     /// The account did not sign it.
     #[error("the account's signature of the device manifest is not valid")]
     AccountSignature,
-    /// A listed device did not sign it.
-    #[error("a device's signature of the device manifest is not valid")]
+    /// A listed device did not sign that it belongs to this account.
+    #[error("a device in the manifest did not sign that it belongs to the account")]
     DeviceSignature,
 }
 
@@ -88,29 +89,56 @@ pub enum ManifestError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     body: ManifestBody,
+    memberships: Vec<Membership>,
     encoded: Vec<u8>,
     hash: ManifestHash,
 }
 
 impl Manifest {
-    /// Signs a manifest with the account's key and each device's, `devices` in the order of the body.
+    /// Signs a manifest with the account's key; `memberships` are those of the body's devices, in its order.
     pub fn sign(
         body: &ManifestBody,
         account: &SigningKey,
-        devices: &[&SigningKey],
+        memberships: &[Membership],
     ) -> Result<Self, ManifestError> {
         let encoded_body = codec::encode(body);
         let hash = hash::MANIFEST.hash(&[&encoded_body]);
         let carrier = Carrier {
             body: Opaque(encoded_body),
             account_signature: signature::sign(account, LABEL, &hash),
-            device_signatures: devices.iter().map(|key| signature::sign(key, LABEL, &hash)).collect(),
+            device_signatures: memberships.iter().map(Membership::signature).collect(),
         };
         Self::decode_and_verify(&codec::encode(&carrier))
     }
 
     /// Parses a manifest and verifies each of its signatures.
     pub fn decode_and_verify(bytes: &[u8]) -> Result<Self, ManifestError> {
+        Self::parse(bytes, |body, digest, carrier| {
+            signature::verify(body.account.as_bytes(), LABEL, digest, &carrier.account_signature)
+                .map_err(|_| ManifestError::AccountSignature)?;
+            let signed = body.devices.iter().zip(&carrier.device_signatures);
+            signed
+                .map(|(device, signature)| Membership::verify(body.account, *device, *signature))
+                .collect::<Result<_, _>>()
+                .map_err(|_| ManifestError::DeviceSignature)
+        })
+    }
+
+    /// Parses a manifest that this program verified before it stored it; checks form only.
+    pub fn trust_own_storage(bytes: &[u8]) -> Result<Self, ManifestError> {
+        Self::parse(bytes, |body, _, carrier| {
+            let signed = body.devices.iter().zip(&carrier.device_signatures);
+            let trust = |(device, signature): (&_, &_)| {
+                Membership::trust_own_storage(body.account, *device, *signature)
+            };
+            Ok(signed.map(trust).collect())
+        })
+    }
+
+    fn parse(
+        bytes: &[u8],
+        verify: impl FnOnce(&ManifestBody, &[u8; 32], &Carrier) -> Result<Vec<Membership>, ManifestError>,
+    ) -> Result<Self, ManifestError> {
         let carrier: Carrier = codec::decode(bytes)?;
         let body: ManifestBody = codec::decode(&carrier.body.0)?;
         check_devices(&body, carrier.device_signatures.len())?;
@@ -118,13 +146,25 @@ impl Manifest {
             return Err(ManifestError::Previous);
         }
         let digest = hash::MANIFEST.hash(&[&carrier.body.0]);
-        signature::verify(body.account.as_bytes(), LABEL, &digest, &carrier.account_signature)
-            .map_err(|_| ManifestError::AccountSignature)?;
-        for (device, signature) in body.devices.iter().zip(&carrier.device_signatures) {
-            signature::verify(device.as_bytes(), LABEL, &digest, signature)
-                .map_err(|_| ManifestError::DeviceSignature)?;
-        }
-        Ok(Self { body, encoded: bytes.to_vec(), hash: ManifestHash::from_bytes(digest) })
+        let memberships = verify(&body, &digest, &carrier)?;
+        Ok(Self { body, memberships, encoded: bytes.to_vec(), hash: ManifestHash::from_bytes(digest) })
+    }
+
+    /// Whether this is the manifest that follows the one of this account, version and hash (R11).
+    pub fn follows(&self, account: &AccountId, version: ManifestVersion, hash: &ManifestHash) -> bool {
+        self.body.account == *account
+            && version.next() == Some(self.body.version)
+            && self.body.previous == Some(*hash)
+    }
+
+    /// The countersignatures of its devices, in its order, to be carried on into the next manifest.
+    pub fn memberships(&self) -> &[Membership] {
+        &self.memberships
+    }
+
+    /// Whether it lists a device.
+    pub fn lists(&self, device: &DeviceId) -> bool {
+        self.device_ids().any(|id| id == *device)
     }
 
     /// What it says.
@@ -182,7 +222,12 @@ mod tests {
         }
     }
 
-    /// (R10) Neither the account alone nor the device alone makes a manifest.
+    fn member(account: &SigningKey, device: &SigningKey) -> Membership {
+        Membership::sign(AccountId::from_bytes(account.verifying_key().to_bytes()), device)
+    }
+
+    /// (R10) Neither the account alone nor the device alone makes a manifest: an account cannot list a device that
+    /// belongs to somebody else, whatever that device signed for its own account.
     #[test]
     fn both_must_sign() {
         let (account, device, thief) = (
@@ -191,11 +236,39 @@ mod tests {
             SigningKey::from_bytes(&[3; 32]),
         );
         let body = body(&account, &device);
-        let good = Manifest::sign(&body, &account, &[&device]).unwrap();
-        assert_eq!(Manifest::decode_and_verify(good.encoded()), Ok(good));
-        assert_eq!(Manifest::sign(&body, &thief, &[&device]), Err(ManifestError::AccountSignature));
-        assert_eq!(Manifest::sign(&body, &account, &[&thief]), Err(ManifestError::DeviceSignature));
+        let ours = member(&account, &device);
+        let good = Manifest::sign(&body, &account, &[ours]).unwrap();
+        assert_eq!(Manifest::decode_and_verify(good.encoded()), Ok(good.clone()));
+        assert_eq!(Manifest::trust_own_storage(good.encoded()), Ok(good));
+        assert_eq!(Manifest::sign(&body, &thief, &[ours]), Err(ManifestError::AccountSignature));
+        let not_the_device = member(&account, &thief);
+        assert_eq!(Manifest::sign(&body, &account, &[not_the_device]), Err(ManifestError::DeviceSignature));
+        let of_another_account = member(&thief, &device);
+        assert_eq!(
+            Manifest::sign(&body, &account, &[of_another_account]),
+            Err(ManifestError::DeviceSignature)
+        );
         assert_eq!(Manifest::sign(&body, &account, &[]), Err(ManifestError::Devices));
+    }
+
+    /// (R11) The next manifest of an account has the next version and names the one before; a countersignature is
+    /// carried on as it is.
+    #[test]
+    fn following() {
+        let (account, device) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
+        let first = Manifest::sign(&body(&account, &device), &account, &[member(&account, &device)]).unwrap();
+        let next = |version: u64, previous: ManifestHash| {
+            let (version, previous) = (ManifestVersion(version), Some(previous));
+            let body = ManifestBody { version, previous, ..first.body().clone() };
+            Manifest::sign(&body, &account, first.memberships()).unwrap()
+        };
+        let follows = |next: &Manifest| next.follows(&first.account(), first.body().version, &first.hash());
+        assert!(follows(&next(1, first.hash())));
+        assert!(!follows(&next(2, first.hash())));
+        assert!(!follows(&next(1, ManifestHash::from_bytes([1; 32]))));
+        assert!(!follows(&first));
+        let stranger = AccountId::from_bytes([7; 32]);
+        assert!(!next(1, first.hash()).follows(&stranger, first.body().version, &first.hash()));
     }
 
     #[test]
@@ -203,7 +276,8 @@ mod tests {
         let (account, device) = (SigningKey::from_bytes(&[1; 32]), SigningKey::from_bytes(&[2; 32]));
         let mut twice = body(&account, &device);
         twice.devices.push(twice.devices[0]);
-        assert_eq!(Manifest::sign(&twice, &account, &[&device, &device]), Err(ManifestError::Devices));
+        let member = member(&account, &device);
+        assert_eq!(Manifest::sign(&twice, &account, &[member, member]), Err(ManifestError::Devices));
         let mut none = body(&account, &device);
         none.devices.clear();
         assert_eq!(Manifest::sign(&none, &account, &[]), Err(ManifestError::Devices));

@@ -46,7 +46,9 @@ impl ManifestChain {
             chain = Some(match chain {
                 None => Self { first: next.clone(), last: next },
                 Some(chain) if next.account() != chain.last.account() => return Err(UpdateError::Account),
-                Some(chain) if !follows(&next, chain.last.hash(), chain.last.body().version) => {
+                Some(chain)
+                    if !next.follows(&chain.account(), chain.last.body().version, &chain.last.hash()) =>
+                {
                     return Err(UpdateError::Broken);
                 }
                 Some(chain) => Self { last: next, ..chain },
@@ -65,11 +67,10 @@ impl ManifestChain {
         hash: ManifestHash,
         version: ManifestVersion,
     ) -> Result<Manifest, UpdateError> {
-        if follows(&self.first, hash, version) { Ok(self.last) } else { Err(UpdateError::NotNext) }
+        if self.first.follows(&self.account(), version, &hash) {
+            Ok(self.last)
+        } else {
+            Err(UpdateError::NotNext)
+        }
     }
-}
-
-/// (R11)
-fn follows(next: &Manifest, hash: ManifestHash, version: ManifestVersion) -> bool {
-    next.body().previous == Some(hash) && Some(next.body().version) == version.next()
 }

@@ -10,6 +10,7 @@ use conclave_wire::ids::{
 };
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::manifest::{Manifest, ManifestBody};
+use conclave_wire::membership::Membership;
 use conclave_wire::message::{Header, assemble};
 use conclave_wire::prekeys::{AgreementKey, KemKey, Prekeys, PrekeysBody};
 use conclave_wire::public_group::PublicGroup;
@@ -47,7 +48,8 @@ impl Person {
             previous: None,
             devices: vec![DeviceKey::from_bytes(device.verifying_key().to_bytes())],
         };
-        let manifest = Manifest::sign(&body, &account, &[&device]).unwrap();
+        let member = Membership::sign(body.account, &device);
+        let manifest = Manifest::sign(&body, &account, &[member]).unwrap();
         let prekeys = prekeys(&device, 1);
         Self { name: name.to_owned(), account, device, manifest, prekeys }
     }
@@ -90,7 +92,7 @@ impl Person {
             previous: Some(self.manifest.hash()),
             ..old.clone()
         };
-        self.manifest = Manifest::sign(&body, &self.account, &[&self.device]).unwrap();
+        self.manifest = Manifest::sign(&body, &self.account, self.manifest.memberships()).unwrap();
     }
 
     pub(crate) fn add(&self) -> Operation {

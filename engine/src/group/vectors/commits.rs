@@ -2,7 +2,7 @@
 
 use crate::group::epoch::{EpochSecrets, confirmation};
 use crate::secret::Secret;
-use crate::vectors::second::{self, cbor, hash, kdf, public, sign};
+use crate::vectors::second::{self, cbor, hash, kdf, member, public, sign};
 use crate::vectors::{array, bytes, check, hx, seed};
 use conclave_wire::commit::{Commit, CommitBody, Operation, UnverifiedCommit};
 use conclave_wire::ids::{
@@ -43,7 +43,7 @@ fn sign_manifest(
     ]);
     let digest = hash("manifest", &[&body]);
     let by_account = sign(&seed(&format!("{name} account")), "manifest", &digest);
-    let by_devices: Vec<_> = keys.iter().map(|key| cbor::bstr(sign(key, "manifest", &digest))).collect();
+    let by_devices: Vec<_> = keys.iter().map(|key| cbor::bstr(member(&account(name), key))).collect();
     let manifest = cbor::structure(&[cbor::bstr(&body), cbor::bstr(by_account), cbor::array(&by_devices)]);
     (manifest, digest)
 }
