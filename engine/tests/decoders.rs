@@ -17,11 +17,12 @@ use conclave_engine::wire::name::Name;
 use conclave_engine::wire::prekeys::Prekeys;
 use conclave_engine::wire::public_group::PublicGroup;
 use conclave_engine::wire::roster::{Leaf, Role};
-use conclave_engine::{Event, Newcomer, PrekeyBook};
+use conclave_engine::{Device, Event, LinkCode, Linking, Newcomer, PrekeyBook, ShareAccountKey};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use std::cell::RefCell;
 use std::sync::OnceLock;
-use support::{Log, Person, gather};
+use support::{Log, Person, START, SeedRng, gather};
 
 fn config() -> ProptestConfig {
     ProptestConfig {
@@ -61,7 +62,27 @@ fn decode_as_everything(bytes: &[u8]) {
         assert_eq!(assemble(&view.header, view.link, view.hedge, view.ciphertext, &view.signature), bytes);
     }
     let _ = PrekeyBook::default().insert(bytes);
-    let _ = String::from_utf8_lossy(bytes).parse::<Name>();
+    let text = String::from_utf8_lossy(bytes);
+    let _ = text.parse::<Name>();
+    if let Ok(code) = text.parse::<LinkCode>() {
+        assert_eq!(code.to_string().parse::<LinkCode>(), Ok(code));
+    }
+}
+
+/// A device of an account, and a new one that waits for its approval.
+struct LinkSample {
+    laptop: Device,
+    phone: Linking,
+    approval: Vec<u8>,
+}
+
+fn link_sample() -> LinkSample {
+    let mut laptop = Person::new("alice", 1).device;
+    let mut rng = SeedRng::new(2);
+    let (phone, _changes) = Linking::begin(laptop.account(), START, &mut rng);
+    let (request, code) = (phone.request(), phone.code());
+    let approved = laptop.approve_link(&request, &code, ShareAccountKey::No, START, &mut rng).unwrap();
+    LinkSample { laptop, phone, approval: approved.approval }
 }
 
 /// A log with an entry of each kind, and one who is about to read them.
@@ -143,6 +164,7 @@ fn spoilt(good: &[u8], spoils: &[Spoil]) -> Vec<u8> {
 
 thread_local! {
     static SAMPLE: OnceLock<Sample> = const { OnceLock::new() };
+    static LINK: RefCell<LinkSample> = RefCell::new(link_sample());
 }
 
 proptest! {
@@ -159,6 +181,24 @@ proptest! {
         SAMPLE.with(|cell| {
             let sample = cell.get_or_init(sample);
             decode_as_everything(&spoilt(which.get::<Vec<u8>>(&sample.structures), &spoils));
+        });
+    }
+
+    /// (R18) (R19) A spoilt request or approval does nothing.
+    #[test]
+    fn spoilt_links(spoils in prop::collection::vec(spoil(), 1..4)) {
+        LINK.with(|cell| {
+            let LinkSample { laptop, phone, approval } = &mut *cell.borrow_mut();
+            let (request, code) = (phone.request(), phone.code());
+            let before = laptop.staged_manifest().cloned();
+            let spoilt_request = spoilt(&request, &spoils);
+            let approved =
+                laptop.approve_link(&spoilt_request, &code, ShareAccountKey::Yes, START, &mut SeedRng::new(3));
+            assert_eq!(approved.is_ok(), spoilt_request == request);
+            assert_eq!(laptop.staged_manifest().cloned(), before);
+            let spoilt_approval = spoilt(approval, &spoils);
+            let completed = phone.complete(&spoilt_approval, START, &mut SeedRng::new(4));
+            assert_eq!(completed.is_ok(), spoilt_approval == *approval);
         });
     }
 

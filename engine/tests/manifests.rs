@@ -179,7 +179,7 @@ fn a_signed_manifest_waits_to_be_published() {
     let first = bob.device.manifest().clone();
     assert_eq!(show(&mut bob, &[first]), Ok(None));
     assert_eq!(bob.device.staged_manifest(), Some(&waiting));
-    assert_eq!(show(&mut bob, &[waiting.clone()]), Ok(Some(StagedManifest::InForce)));
+    assert_eq!(show(&mut bob, std::slice::from_ref(&waiting)), Ok(Some(StagedManifest::InForce)));
     assert_eq!((bob.device.manifest(), bob.device.staged_manifest()), (&waiting, None));
     assert!(bob.device.renew_manifest(START).is_ok());
 }
@@ -195,8 +195,8 @@ fn an_honest_race() {
         device.save(changes);
     }
     let published = tablet.device.staged_manifest().unwrap().clone();
-    assert_eq!(show(&mut tablet, &[published.clone()]), Ok(Some(StagedManifest::InForce)));
-    assert_eq!(show(&mut bob, &[published.clone()]), Ok(Some(StagedManifest::Lost)));
+    assert_eq!(show(&mut tablet, std::slice::from_ref(&published)), Ok(Some(StagedManifest::InForce)));
+    assert_eq!(show(&mut bob, std::slice::from_ref(&published)), Ok(Some(StagedManifest::Lost)));
     assert_eq!((bob.device.manifest(), bob.device.staged_manifest()), (&published, None));
     assert!(!bob.stored().keys().any(|key| key.name == b"staged manifest"));
     assert!(bob.device.renew_manifest(START).is_ok());
