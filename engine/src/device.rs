@@ -62,7 +62,7 @@ impl Device {
         Ok(Self::begin(Identity::create(now, rng)?, now, rng))
     }
 
-    /// A device that is new, with its first prekeys.
+    /// The device of an identity, with nothing else: its first prekeys, or the first after a restore.
     pub(crate) fn begin(identity: Identity, now: Timestamp, rng: &mut impl CryptoRng) -> (Self, Changes) {
         let prekeys = PrivatePrekeys::generate(identity.device_key(), now, rng);
         let mut changes = Changes::default();

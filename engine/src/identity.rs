@@ -11,7 +11,7 @@ use crate::manifest_chain::ManifestChain;
 use crate::record::{Changes, LoadError, Scope};
 use crate::secret::Secret;
 use conclave_wire::codec::Structure;
-use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, ManifestVersion, Timestamp};
+use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, ManifestVersion, Opaque, Timestamp};
 use conclave_wire::manifest::{Manifest, ManifestBody, ManifestError};
 use conclave_wire::membership::Membership;
 use ed25519_dalek::SigningKey;
@@ -49,6 +49,21 @@ pub enum SignManifestError {
     /// There is no next version, or the devices do not make a manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+}
+
+/// Why a backed up identity is none.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// A manifest is not valid.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// There is none, or they do not follow each other.
+    #[error("its manifests are not a chain")]
+    Chain,
+    /// They are of another account, or do not list this device.
+    #[error("its keys and its manifests do not belong together")]
+    Keys,
 }
 
 /// Keys that live as long as the account and the device.
@@ -137,6 +152,22 @@ impl Identity {
         IdentityRecord { account, device: Secret::from_bytes(self.device.to_bytes()), holder }
     }
 
+    pub(crate) fn backup(&self) -> IdentityBackup {
+        let IdentityRecord { account, device, holder } = self.record();
+        let manifests = self.manifests.in_force().map(|manifest| Opaque(manifest.encoded().to_vec()));
+        IdentityBackup { account, device, holder, manifests: manifests.collect() }
+    }
+
+    pub(crate) fn restore(backup: IdentityBackup) -> Result<Self, IdentityError> {
+        let IdentityBackup { account, device, holder, manifests } = backup;
+        let manifests: Vec<Manifest> = manifests
+            .iter()
+            .map(|manifest| Manifest::decode_and_verify(&manifest.0))
+            .collect::<Result<_, _>>()?;
+        let chain = ManifestChain::from_list(manifests).map_err(|_| IdentityError::Chain)?;
+        Self::from_record(&IdentityRecord { account, device, holder }, chain).map_err(|_| IdentityError::Keys)
+    }
+
     pub(crate) fn from_record(record: &IdentityRecord, manifests: ManifestChain) -> Result<Self, LoadError> {
         let device = SigningKey::from_bytes(record.device.as_bytes());
         let own = public(&device).id();
@@ -174,4 +205,18 @@ pub(crate) struct IdentityRecord {
 impl Structure for IdentityRecord {
     const NAME: &'static str = "identity record";
     const MAX_BYTES: usize = 128;
+}
+
+/// What a backup has of it.
+#[derive(Encode, Decode)]
+pub(crate) struct IdentityBackup {
+    #[n(0)]
+    account: Option<Secret<32>>,
+    #[n(1)]
+    device: Secret<32>,
+    /// The device that holds the account key.
+    #[n(2)]
+    holder: DeviceId,
+    #[n(3)]
+    manifests: Vec<Opaque>,
 }

@@ -36,6 +36,8 @@ pub(crate) static ENVELOPE_LEAF: Context = Context::new("conclave v1 envelope le
 pub(crate) static ENVELOPE_NODE: Context = Context::new("conclave v1 envelope node");
 /// The keys under which a distribution's sender key is encrypted.
 pub(crate) static DISTRIBUTION_CONTENT: Context = Context::new("conclave v1 distribution content");
+/// The keys under which a backup is sealed, and the commitment to them.
+pub(crate) static BACKUP: Context = Context::new("conclave v1 backup");
 /// Commitment to a commit secret.
 pub(crate) static COMMIT_SECRET_COMMITMENT: Context = Context::new("conclave v1 commit secret commitment");
 /// Commitment to a distribution's content key.

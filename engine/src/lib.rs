@@ -113,6 +113,7 @@
 
 mod addressee;
 mod aead;
+mod backup;
 mod device;
 mod envelope;
 mod group;
@@ -139,6 +140,7 @@ mod support;
 #[cfg(test)]
 mod vectors;
 
+pub use backup::{BackupError, BackupKey, RestoreError, Restored};
 pub use conclave_wire as wire;
 pub use device::{Device, DeviceError, RevokeError};
 pub use envelope::OpenError;
@@ -148,7 +150,7 @@ pub use group::{
     NewGroup, Newcomer, Origin, ReceiveError, Received, Recovered, SealError, Sealed, Sender, StageError,
     StagedCommit,
 };
-pub use identity::SignManifestError;
+pub use identity::{IdentityError, SignManifestError};
 pub use linking::{ApproveError, Approved, LinkCode, LinkCodeError, LinkError, Linking, ShareAccountKey};
 pub use manifest_chain::{AdoptError, Adopted, StagedManifest};
 pub use prekeys::{PrekeyBook, PrekeyBookError};

@@ -69,3 +69,9 @@ pub const SLOTS_PER_PAGE: u32 = 32;
 /// Renewals of the own manifest, the devices being the same, that a group may miss before it is brought up to date: a
 /// commit for each would cost a secret for everybody, and this many leave room in one update.
 pub const MAX_MANIFESTS_BEHIND: u64 = (conclave_wire::limits::MAX_MANIFEST_CHAIN / 4) as u64;
+
+/// History in one backup: what can be sealed and opened in memory on a phone. Longer ones are the embedder's to cut.
+pub const MAX_BACKUP_HISTORY: usize = 16 << 20;
+
+/// Groups that a backup lists: more than anybody reads, and 2 MiB.
+pub const MAX_BACKUP_GROUPS: usize = 1 << 16;

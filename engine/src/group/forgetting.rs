@@ -13,7 +13,7 @@ use rand_core::TryRng;
 use std::collections::BTreeSet;
 
 /// Every secret of the group that the live state holds.
-fn live(group: &Group) -> BTreeSet<[u8; 32]> {
+pub(crate) fn live(group: &Group) -> BTreeSet<[u8; 32]> {
     let mut secrets: BTreeSet<[u8; 32]> = group.pairwise.secrets().into_iter().collect();
     secrets.extend(group.init.iter().map(|init| *init.as_bytes()));
     secrets.extend(group.staged.iter().filter_map(|staged| Some(*staged.secret.as_ref()?.as_bytes())));

@@ -16,8 +16,11 @@ use crate::record::Changes;
 use conclave_wire::certificate::UnverifiedCertificate;
 use conclave_wire::codec::{self, DecodeError};
 use conclave_wire::commit::UnverifiedCommit;
-use conclave_wire::entry::Entry;
-use conclave_wire::ids::{AccountId, Confirmation, DeviceId, Epoch, GroupId, MessageIndex, Seq, Timestamp};
+use conclave_wire::distribution::UnverifiedDistribution;
+use conclave_wire::entry::{Entry, EntryKind};
+use conclave_wire::ids::{
+    AccountId, Confirmation, DeviceId, Epoch, Generation, GroupId, MessageIndex, Seq, Timestamp,
+};
 use conclave_wire::public_group::{CommitError, PublicGroup};
 use thiserror::Error;
 
@@ -37,6 +40,12 @@ pub enum JoinError {
     /// No commit has been walked, or the entry is not the last one that was.
     #[error("the walk does not end at the commit that the welcome belongs to")]
     NotHead,
+    /// An entry of another group, or not the one after the last that was passed.
+    #[error("the log's entries do not come in order; fetch them from the last one that was passed")]
+    Order,
+    /// This device is not in the group's roster.
+    #[error("this device is not in the group; ask to be added")]
+    NotMember,
     /// The commit does not add this device.
     #[error("the commit does not add this device")]
     NotAdded,
@@ -52,6 +61,7 @@ pub enum JoinError {
 pub struct Newcomer {
     id: GroupId,
     walked: Option<Walked>,
+    past: Past,
 }
 
 struct Walked {
@@ -60,9 +70,18 @@ struct Walked {
     author: (AccountId, DeviceId),
     /// What it confirms.
     confirmation: Confirmation,
-    /// The last distribution before it: the server accepted it only on top of that one.
+    /// The last distribution that was passed, or that the last commit names.
     last_distribution: Seq,
     added: Vec<DeviceId>,
+}
+
+/// What the log shows of the newcomer's own past in the group.
+#[derive(Default)]
+struct Past {
+    /// The last entry that was passed.
+    passed: Option<Seq>,
+    /// Above every generation that this device distributed.
+    next_generation: Generation,
 }
 
 /// A group that was joined.
@@ -81,7 +100,7 @@ pub struct Joined {
 impl Newcomer {
     /// Begins the walk.
     pub fn new(id: GroupId) -> Self {
-        Self { id, walked: None }
+        Self { id, walked: None, past: Past::default() }
     }
 
     /// Checks the next commit, the genesis first. On an error the walk stands where it stood.
@@ -114,6 +133,58 @@ impl Newcomer {
         Ok(())
     }
 
+    /// Passes an entry of the log, for a device that will join [without a welcome](Self::without_welcome): commits are
+    /// checked as by [`commit`](Self::commit), of the rest it is noted what this device distributed itself before its
+    /// state was lost (R95). Begin with any commit that follows those that were walked, then leave nothing out.
+    pub fn pass(&mut self, device: &Device, entry: &Entry) -> Result<(), JoinError> {
+        let follows = self.past.passed.is_none_or(|passed| passed.next() == Some(entry.seq));
+        let begins = self.past.passed.is_some() || entry.kind == EntryKind::Commit;
+        if entry.group != self.id || !follows || !begins {
+            return Err(JoinError::Order);
+        }
+        match entry.kind {
+            EntryKind::Commit => {
+                self.commit(&entry.body.0)?;
+                let added = self.walked.as_ref().is_some_and(|walked| walked.added.contains(&device.id()));
+                if added {
+                    // Another stay is another sender, which begins at 0 (R20).
+                    self.past.next_generation = Generation(0);
+                }
+            }
+            EntryKind::Distribution => {
+                if let Some(walked) = &mut self.walked {
+                    walked.last_distribution = entry.seq;
+                }
+                let own = own_generation(device, &self.id, &entry.body.0);
+                let next = own.map(|own| own.next().unwrap_or(own));
+                self.past.next_generation = self.past.next_generation.max(next.unwrap_or_default());
+            }
+            EntryKind::Message => {}
+        }
+        self.past.passed = Some(entry.seq);
+        Ok(())
+    }
+
+    /// Enters a group without a welcome, for a device whose state was lost, or that could not be reached when it was
+    /// added: it knows the roster, is in state [`NeedWelcome`](super::GroupState::NeedWelcome), and its cursor is at the
+    /// last entry [passed](Self::pass) (R94). [`Group::receive`] goes on from there.
+    ///
+    /// The changes are to be stored in one transaction with deleting every earlier record of the group's scope.
+    pub fn without_welcome(self, device: &Device) -> Result<(Group, Changes), JoinError> {
+        let (Some(walked), Some(passed)) = (self.walked, self.past.passed) else {
+            return Err(JoinError::NotHead);
+        };
+        if walked.public.roster().device(&device.id()).is_none() {
+            return Err(JoinError::NotMember);
+        }
+        let mut group = Group::new(walked.public, Me::of(device), None, walked.confirmation, passed);
+        group.last_distribution = walked.last_distribution;
+        group.own.next_generation = self.past.next_generation;
+        let mut changes = Changes::default();
+        group.put_all(&mut changes);
+        Ok((group, changes))
+    }
+
     /// How many commits were walked.
     pub fn next_epoch(&self) -> Epoch {
         self.walked.as_ref().map_or(Epoch(0), |walked| walked.public.epoch().next().unwrap_or_default())
@@ -121,6 +192,9 @@ impl Newcomer {
 
     /// Opens the welcome that hangs on `entry`, the log entry of the last commit walked.
     pub fn open(self, device: &mut Device, entry: &Entry, now: Timestamp) -> Result<Joined, JoinError> {
+        if self.past.passed.is_some_and(|passed| passed != entry.seq) {
+            return Err(JoinError::NotHead);
+        }
         let walked = self.walked.ok_or(JoinError::NotHead)?;
         let Walked { public, author: (by, author), confirmation, last_distribution, added } = walked;
         if entry.group != self.id || UnverifiedCommit::decode(&entry.body.0)?.hash() != public.head() {
@@ -156,6 +230,17 @@ impl Newcomer {
         group.put_all(&mut changes);
         Ok(Joined { group, note: welcome.note.0, by, changes })
     }
+}
+
+/// The generation that a distribution begins, if this device signed it for this group. What others say in its name does
+/// not count: they could use up all generations.
+fn own_generation(device: &Device, group: &GroupId, distribution: &[u8]) -> Option<Generation> {
+    let distribution = UnverifiedDistribution::decode(distribution).ok()?;
+    let distribution = distribution.verify(device.key().as_bytes()).ok()?;
+    let certificate = UnverifiedCertificate::decode(&distribution.body().certificate.0).ok()?;
+    let certificate = certificate.verify(device.key().as_bytes()).ok()?;
+    let body = certificate.body();
+    (body.group == *group && body.device == device.id()).then_some(body.generation)
 }
 
 fn sender_from(group: &PublicGroup, sender: WelcomeSender) -> Option<(DeviceId, PeerSender)> {

@@ -10,7 +10,7 @@ mod epoch;
 mod erasure;
 mod event;
 #[cfg(test)]
-mod forgetting;
+pub(crate) mod forgetting;
 mod heal;
 mod join;
 mod leave;
@@ -25,6 +25,8 @@ mod receive_distribution;
 mod records;
 mod renewal;
 mod reset;
+#[cfg(test)]
+mod restored;
 mod seal;
 mod sender_key;
 mod sender_storage;

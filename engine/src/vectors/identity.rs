@@ -15,7 +15,8 @@ use ed25519_dalek::SigningKey;
 use libcrux_ml_kem::mlkem768;
 use serde_json::json;
 
-const CONTEXTS: [&str; 34] = [
+const CONTEXTS: [&str; 35] = [
+    "backup",
     "certificate of nothing", // an unused purpose: any text derives its own function
     "chain",
     "commit",

@@ -5,6 +5,7 @@
 //! `CONCLAVE_BLESS=1 cargo test -p conclave-engine vectors` writes the files anew, after a deliberate change of the
 //! protocol and of `docs/protocol.md`; never set it where a change is to be noticed.
 
+mod backup;
 mod frames;
 mod identity;
 mod negative;

@@ -6,9 +6,9 @@ use conclave_engine::wire::entry::Entry;
 use conclave_engine::wire::ids::{Epoch, GroupId, Opaque, RosterHash, Seq, Timestamp};
 use conclave_engine::wire::roster::Role;
 use conclave_engine::{
-    Changes, CommitUpload, Device, DistributionUpload, Event, Group, GroupMessage, GroupState, JoinError,
-    MessageId, Newcomer, PrekeyBook, ReceiveError, RecordKey, RecordValue, Records, Scope, SealError,
-    StageError,
+    BackupKey, Changes, CommitUpload, Device, DistributionUpload, Event, Group, GroupMessage, GroupState,
+    JoinError, MessageId, Newcomer, PrekeyBook, ReceiveError, RecordKey, RecordValue, Records, RestoreError,
+    Restored, Scope, SealError, StageError,
 };
 use std::collections::BTreeMap;
 
@@ -237,6 +237,40 @@ impl Person {
         self.group = Some(joined.group);
         self.note = joined.note;
         self.joined = Some(seq);
+        Ok(())
+    }
+
+    /// A backup of the device, and of what was read as its history.
+    pub fn back_up(&mut self, key: &BackupKey) -> Vec<u8> {
+        let groups: Vec<GroupId> = self.group.iter().map(Group::id).collect();
+        let history = self.texts().join("\n").into_bytes();
+        self.device.back_up(&groups, &history, key, &mut self.rng).unwrap()
+    }
+
+    /// A device in an empty profile, out of a backup.
+    pub fn restored(
+        name: &'static str,
+        backup: &[u8],
+        key: &BackupKey,
+        seed: u64,
+    ) -> Result<(Self, Vec<GroupId>, Vec<u8>), RestoreError> {
+        let mut rng = SeedRng::new(seed);
+        let Restored { device, groups, history, changes } = Device::restore(backup, key, START, &mut rng)?;
+        let mut person = Self { device, store: BTreeMap::new(), rng, ..Self::new(name, seed) };
+        person.save(changes);
+        Ok((person, groups, history))
+    }
+
+    /// Walks the whole log and enters without a welcome.
+    pub fn join_without_welcome(&mut self, log: &Log) -> Result<(), JoinError> {
+        let mut walk = Newcomer::new(log.id());
+        for seq in (1..=log.head().0).map(Seq) {
+            walk.pass(&self.device, &log.entry(seq, &self.device.id()))?;
+        }
+        let (group, changes) = walk.without_welcome(&self.device)?;
+        self.store.retain(|key, _| key.scope != Scope::Group(log.id()));
+        self.save(changes);
+        self.group = Some(group);
         Ok(())
     }
 
