@@ -4,7 +4,7 @@ use crate::secret::Secret;
 use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use thiserror::Error;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The tag does not fit key, nonce, associated data and ciphertext.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -33,6 +33,20 @@ pub(crate) fn seal(
     let sealed = cipher(key).encrypt_in_place(&XNonce::from(*nonce), aad, &mut *plaintext);
     debug_assert!(sealed.is_ok());
     if sealed.is_ok() { std::mem::take(&mut *plaintext) } else { Vec::new() }
+}
+
+/// Encrypts what stands from `from` on where it lies, without associated data, and appends the tag. With room for the tag
+/// nothing is copied.
+pub(crate) fn seal_tail(key: &Secret<32>, nonce: &[u8; 24], bytes: &mut Vec<u8>, from: usize) {
+    let Some(plaintext) = bytes.get_mut(from..) else { return };
+    match cipher(key).encrypt_inout_detached(&XNonce::from(*nonce), &[], (&mut *plaintext).into()) {
+        Ok(tag) => bytes.extend_from_slice(&tag),
+        // As with `seal`: never, and if ever, then nothing.
+        Err(_) => {
+            plaintext.zeroize();
+            bytes.truncate(from);
+        }
+    }
 }
 
 /// Decrypts what [`seal`] made, into bytes that are the embedder's and not wiped: a message's.

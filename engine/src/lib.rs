@@ -147,8 +147,8 @@ pub use envelope::OpenError;
 pub use group::{
     CaughtUp, CertificateError, CommitUpload, Continuity, CreateError, DistributeError, Distributed,
     DistributionUpload, Event, Group, GroupMessage, GroupState, JoinError, Joined, LeaveError, MessageId,
-    NewGroup, Newcomer, Origin, ReceiveError, Received, Recovered, SealError, Sealed, Sender, StageError,
-    StagedCommit,
+    NewGroup, Newcomer, Origin, ReceiveError, Received, Recovered, SealError, Sealed, SealedRun, Sender,
+    StageError, StagedCommit,
 };
 pub use identity::{IdentityError, SignManifestError};
 pub use linking::{ApproveError, Approved, LinkCode, LinkCodeError, LinkError, Linking, ShareAccountKey};

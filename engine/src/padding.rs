@@ -14,15 +14,26 @@ pub(crate) struct PaddingError;
 
 /// The concatenation of `parts` with the mark and zeros, allocated once, with room for the tag that it will get.
 pub(crate) fn pad(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
-    let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
-    let padded_length = padme(length);
-    let mut padded = Zeroizing::new(Vec::with_capacity(padded_length + TAG));
-    for part in parts {
-        padded.extend_from_slice(part);
-    }
-    padded.push(0x80);
-    padded.resize(padded_length, 0);
+    let length = padded_length(parts.iter().map(|part| part.len()).sum());
+    let mut padded = Zeroizing::new(Vec::with_capacity(length + TAG));
+    pad_onto(&mut padded, parts);
     padded
+}
+
+/// Appends what [`pad`] gives, where there is room for it: growing would leave a copy behind.
+pub(crate) fn pad_onto(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    let (begin, length) = (out.len(), padded_length(parts.iter().map(|part| part.len()).sum()));
+    debug_assert!(out.capacity() - begin >= length);
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out.push(0x80);
+    out.resize(begin.saturating_add(length), 0);
+}
+
+/// Length of a plaintext of `length` bytes with its padding.
+pub(crate) fn padded_length(length: usize) -> usize {
+    padme(length.saturating_add(1))
 }
 
 /// The plaintext without its padding, whose length must be the canonical one.

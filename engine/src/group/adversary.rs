@@ -1,6 +1,7 @@
 //! What an insider can try who computes with the group's own keys and signs with their own.
 
-use super::seal::{Binding, LABEL, MessageKeys};
+use super::digest::{Binding, LABEL};
+use super::message_keys::MessageKeys;
 use super::welcome::{Welcome, WelcomeSender};
 use crate::addressee::Addressee;
 use crate::envelope::{CommittedSecret, EnvelopeContext, Purpose};

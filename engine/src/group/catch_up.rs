@@ -4,27 +4,21 @@
 //! the signature of the last. So a stretch of messages between two other entries is first opened without looking at
 //! the signatures in between, and nothing is released or changed until the last one of each sender has been verified.
 //! If anything is not as it should be, the stretch is read again one by one, as live reading does: what is accepted
-//! is the same either way (R68).
+//! is the same either way (R68). The following itself is in [`super::thread`].
 //!
 //! Signatures are never verified as a batch: batch verification of Ed25519 can disagree with single verification
 //! (Chalkias et al., "Taming the many EdDSAs").
 
-use super::event::{Event, GroupMessage, GroupState, Recovered, Sender};
-use super::open::{continuity, decrypt, digest};
+use super::digest::Binding;
+use super::event::{Event, GroupState, Recovered, Sender};
 use super::receive::ReceiveError;
-use super::seal::{Binding, LABEL, MessageKeys, link_of};
-use super::sender_key::PeerKey;
 use super::state::Group;
+use super::thread::Thread;
 use crate::device::Device;
-use crate::kdf;
-use crate::limits::{MAX_PENDING, MAX_PENDING_BYTES};
-use crate::ratchet::Chain;
 use crate::record::Changes;
 use conclave_wire::entry::{Entry, EntryKind};
-use conclave_wire::ids::{DeviceId, Epoch, LeafIndex, Seq, Timestamp};
-use conclave_wire::limits::MAX_MESSAGES_PER_CHAIN;
-use conclave_wire::message::{Link, MessageView};
-use conclave_wire::signature::Signature;
+use conclave_wire::ids::{LeafIndex, Seq, Timestamp};
+use conclave_wire::message_entry::MessageEntry;
 use std::collections::{BTreeMap, btree_map};
 
 /// What [`Group::receive_all`] returns.
@@ -51,10 +45,10 @@ impl Group {
         // Our own messages were not sealed for us: they are recognised one by one.
         let others = |entry: &Entry| {
             entry.kind == EntryKind::Message
-                && MessageView::parse(&entry.body.0).is_ok_and(|message| Some(message.header.leaf) != me)
+                && MessageEntry::parse(&entry.body.0).is_ok_and(|message| Some(message.header().leaf) != me)
         };
         for stretch in entries.chunk_by(|a, b| others(a) && others(b)) {
-            if self.open_stretch(stretch, &mut caught_up).is_none() {
+            if self.open_stretch(stretch, now, &mut caught_up).is_none() {
                 for entry in stretch {
                     if self.receive_or_skip(device, entry, now, &mut caught_up).is_none() {
                         return caught_up;
@@ -90,7 +84,7 @@ impl Group {
     }
 
     /// Opens a stretch of messages by their links. `None`, with nothing changed, if that is not possible.
-    fn open_stretch(&mut self, stretch: &[Entry], caught_up: &mut CaughtUp) -> Option<()> {
+    fn open_stretch(&mut self, stretch: &[Entry], now: Timestamp, caught_up: &mut CaughtUp) -> Option<()> {
         let [first, .., last] = stretch else { return None };
         self.check_position(first).ok()?;
         if self.state() != GroupState::Active || first.kind != EntryKind::Message {
@@ -102,13 +96,13 @@ impl Group {
             if entry.group != self.id() || entry.seq != Seq(seq) {
                 return None;
             }
-            let message = MessageView::parse(&entry.body.0).ok()?;
-            let leaf = message.header.leaf;
+            let message = MessageEntry::parse(&entry.body.0).ok()?;
+            let leaf = message.header().leaf;
             let thread = match opened.entry(leaf) {
                 btree_map::Entry::Occupied(known) => known.into_mut(),
                 btree_map::Entry::Vacant(new) => new.insert(self.thread(leaf)?),
             };
-            events.push((entry.seq, Ok(Event::Message(thread.open(&message)?))));
+            events.push((entry.seq, Ok(thread.open(&message)?)));
         }
         let mut followed = Vec::with_capacity(opened.len());
         for thread in opened.into_values() {
@@ -117,11 +111,13 @@ impl Group {
 
         // Everything has been checked.
         let mut moved = Vec::with_capacity(followed.len());
-        for (device, chain, link) in followed {
-            let sender = self.senders.get_mut(&device)?;
-            sender.link = Some(link);
-            sender.key.as_mut()?.chain.follow(chain);
-            moved.push(device);
+        for followed in followed {
+            let sender = self.senders.get_mut(&followed.device)?;
+            let key = sender.key.as_mut()?;
+            sender.link = Some(followed.link);
+            key.chain.follow(followed.chain, now);
+            key.last_read = Some(followed.last_read);
+            moved.push(followed.device);
         }
         self.put_chains_of(&moved, &mut caught_up.changes);
         self.pass(last, &mut caught_up.changes);
@@ -133,80 +129,11 @@ impl Group {
     fn thread(&self, leaf: LeafIndex) -> Option<Thread<'_>> {
         let found = self.roster().leaf(leaf)?;
         let device = found.device.id();
-        let sender = self.senders.get(&device).filter(|sender| sender.since == found.since)?;
-        let key = sender.key.as_ref().filter(|_| sender.pending.is_empty())?;
+        let state = self.senders.get(&device).filter(|state| state.since == found.since)?;
+        let key = state.key.as_ref().filter(|_| state.pending.is_empty())?;
         let (group, head) = (self.id(), self.public.head());
-        Some(Thread {
-            sender: Sender { account: found.account, device, leaf },
-            epoch: self.epoch(),
-            key,
-            binding: Binding { group, head, certificate: key.certificate.hash() },
-            chain: key.chain.chain().duplicate(),
-            last: sender.link,
-            unverified: None,
-            unverified_count: 0,
-            unverified_bytes: 0,
-        })
-    }
-}
-
-/// The messages of one sender in a stretch, opened one after the other.
-struct Thread<'a> {
-    sender: Sender,
-    epoch: Epoch,
-    key: &'a PeerKey,
-    binding: Binding,
-    chain: Chain,
-    /// Link that the next message must have.
-    last: Option<Link>,
-    /// The last message opened, if its signature has not been looked at.
-    unverified: Option<([u8; 32], Signature)>,
-    /// Messages since the last signature that was verified.
-    unverified_count: usize,
-    /// Their content.
-    unverified_bytes: usize,
-}
-
-impl Thread<'_> {
-    fn open(&mut self, message: &MessageView<'_>) -> Option<GroupMessage> {
-        let header = message.header;
-        let in_order = header.epoch == self.epoch
-            && header.generation == self.key.generation()
-            && header.index == self.chain.index()
-            && header.index.0 < MAX_MESSAGES_PER_CHAIN;
-        // Within the stretch only an exact link vouches; before its first message there may be a gap.
-        if !in_order || (self.unverified.is_some() && self.last != Some(*message.link)) {
-            return None;
-        }
-        let (message_key, chain) = self.chain.peek(&kdf::CHAIN)?;
-        let keys = MessageKeys::derive(&message_key);
-        let digest = digest(&self.binding, message, &keys);
-        let (id, content) = decrypt(message, &keys)?;
-        let continuity = continuity(self.last, message.link);
-        self.chain = chain;
-        self.last = Some(link_of(&digest));
-        // As many as live reading would keep pending, and no more.
-        self.unverified_bytes += content.len();
-        if self.unverified_count + 1 >= MAX_PENDING || self.unverified_bytes > MAX_PENDING_BYTES {
-            self.verify(&digest, &message.signature)?;
-        } else {
-            self.unverified_count += 1;
-        }
-        self.unverified = Some((digest, message.signature));
-        Some(GroupMessage { sender: self.sender, id, content, continuity })
-    }
-
-    fn verify(&mut self, digest: &[u8; 32], signature: &Signature) -> Option<()> {
-        self.key.verifying.verify(LABEL, digest, signature).ok()?;
-        (self.unverified_count, self.unverified_bytes) = (0, 0);
-        Some(())
-    }
-
-    fn finish(mut self) -> Option<(DeviceId, Chain, Link)> {
-        let (digest, signature) = self.unverified.take()?;
-        if self.unverified_count > 0 {
-            self.verify(&digest, &signature)?;
-        }
-        Some((self.sender.device, self.chain, self.last?))
+        let sender = Sender { account: found.account, device, leaf };
+        let binding = Binding { group, head, certificate: key.certificate.hash() };
+        Some(Thread::new(sender, self.epoch(), key, binding, state.link))
     }
 }

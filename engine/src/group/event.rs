@@ -24,6 +24,9 @@ pub enum Event {
     Founded,
     /// Another device's message, authentic and decrypted.
     Message(GroupMessage),
+    /// Another device's run: several messages that it sealed at once, authentic and decrypted, in its order. The
+    /// continuity of the first says whether something is missing before the run; within it nothing can be.
+    Run(Vec<GroupMessage>),
     /// A message whose signature is not valid for our view of the group: show nothing. The sender's next authentic
     /// message brings it among the [`recovered`](Received::recovered) ones if it links to it, or drops it.
     Pending {
@@ -34,6 +37,11 @@ pub enum Event {
     Sent {
         /// Which.
         id: MessageId,
+    },
+    /// Our own run is in the log.
+    SentRun {
+        /// Its messages, in their order.
+        ids: Vec<MessageId>,
     },
     /// A device has a new sender key.
     SenderKey {

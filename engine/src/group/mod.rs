@@ -4,6 +4,7 @@
 mod adversary;
 mod catch_up;
 mod create;
+mod digest;
 mod distribute;
 mod epoch;
 #[cfg(test)]
@@ -13,12 +14,16 @@ mod event;
 pub(crate) mod forgetting;
 mod heal;
 mod join;
+mod last_read;
 mod leave;
 mod message_id;
+mod message_keys;
 mod open;
+mod open_run;
 #[cfg(test)]
 mod page_counts;
 mod pending;
+mod reading;
 mod receive;
 mod receive_commit;
 mod receive_distribution;
@@ -28,12 +33,14 @@ mod reset;
 #[cfg(test)]
 mod restored;
 mod seal;
+mod seal_run;
 mod sender_key;
 mod sender_storage;
 mod stage;
 mod state;
 mod storage;
 mod summary;
+mod thread;
 mod update;
 mod welcome;
 
@@ -49,5 +56,6 @@ pub use leave::LeaveError;
 pub use message_id::MessageId;
 pub use receive::{CertificateError, ReceiveError};
 pub use seal::{SealError, Sealed};
+pub use seal_run::SealedRun;
 pub use stage::{CommitUpload, StageError, StagedCommit};
 pub use state::Group;

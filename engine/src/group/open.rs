@@ -1,24 +1,28 @@
 //! Opening a message: the mirror of [`super::seal`].
 
-use super::event::{Continuity, Event, GroupMessage, Recovered, Sender};
-use super::message_id::MessageId;
+use super::digest::{Binding, LABEL, link_of};
+use super::event::{Event, GroupMessage, Recovered, Sender};
+use super::last_read::LastRead;
+use super::message_keys::MessageKeys;
 use super::pending::Pending;
+use super::reading::{At, Reading};
 use super::receive::ReceiveError;
-use super::seal::{Binding, LABEL, MessageKeys, link_of, tag};
+use super::seal::tag;
 use super::sender_key::PeerSender;
 use super::state::Group;
-use crate::aead;
 use crate::kdf;
 use crate::limits::MAX_SKIPPED_PER_GROUP;
-use crate::padding;
+use crate::ratchet::ChainError;
 use crate::record::Changes;
 use conclave_wire::entry::Entry;
 use conclave_wire::ids::Timestamp;
 use conclave_wire::limits::MAX_MESSAGES_PER_CHAIN;
-use conclave_wire::message::{Link, MessageView};
+use conclave_wire::message::{Header, MessageView};
+use conclave_wire::message_entry::MessageEntry;
 use std::collections::BTreeSet;
 
 impl Group {
+    /// A message, or a run of them.
     pub(super) fn receive_message(
         &mut self,
         entry: &Entry,
@@ -26,8 +30,8 @@ impl Group {
         recovered: &mut Vec<Recovered>,
         changes: &mut Changes,
     ) -> Result<Event, ReceiveError> {
-        let message = MessageView::parse(&entry.body.0)?;
-        let header = message.header;
+        let message = MessageEntry::parse(&entry.body.0)?;
+        let header = message.header();
         if header.epoch != self.epoch() {
             return Err(ReceiveError::Epoch { current: self.epoch(), found: header.epoch });
         }
@@ -35,82 +39,43 @@ impl Group {
         let (device, since) = (leaf.device.id(), leaf.since);
         let sender = Sender { account: leaf.account, device, leaf: header.leaf };
         if device == self.me.device {
-            return self.receive_own(&entry.body.0, changes);
+            return self.receive_own(&entry.body.0, header, changes);
         }
         if self.init.is_none() {
             return Err(ReceiveError::NeedWelcome);
         }
-        let binding_group = (self.id(), self.public.head());
-        let state = self.senders.get_mut(&device).filter(|state| state.since == since);
-        let need = || ReceiveError::NeedSenderKey { device, generation: header.generation };
-        let state = state.ok_or_else(need)?;
-        if header.generation < state.generation {
-            let (current, found) = (state.generation, header.generation);
-            return Err(ReceiveError::OldGeneration { current, found });
-        }
-        let PeerSender { key: Some(key), link: expected, pending, .. } = state else { return Err(need()) };
-        if header.generation != key.generation() {
-            return Err(need());
-        }
-
-        let advance = key.chain.peek(&kdf::CHAIN, header.index, MAX_MESSAGES_PER_CHAIN)?;
-        let (group, head) = binding_group;
-        let binding = Binding { group, head, certificate: key.certificate.hash() };
-        let keys = MessageKeys::derive(advance.key());
-        let digest = digest(&binding, &message, &keys);
-        let authentic = key.verifying.verify(LABEL, &digest, &message.signature).is_ok();
-        let (id, content) = match (decrypt(&message, &keys), authentic) {
-            (Some(plaintext), _) => plaintext,
-            (None, true) => return Err(ReceiveError::Undecryptable),
-            (None, false) => return Err(ReceiveError::Signature),
+        let mut reading = self.reading(sender, since, header)?;
+        let at = At { seq: entry.seq, now };
+        let event = match &message {
+            MessageEntry::Single(message) => reading.open(message, at, recovered)?,
+            MessageEntry::Run(run) => Event::Run(reading.open_run(run, at, recovered)?),
         };
-        let (seq, index, link, own_link) = (entry.seq, header.index, *message.link, link_of(&digest));
-        if !authentic {
-            pending.push(Pending { seq, index, link, own_link, id, content });
-            self.put_sender_chain(&device, changes);
-            return Ok(Event::Pending { sender });
-        }
-
-        // Everything has been checked.
-        key.chain.apply(advance, now);
-        let mut last = *expected;
-        for vouched in pending.accept(link) {
-            let Ok(advance) = key.chain.peek(&kdf::CHAIN, vouched.index, MAX_MESSAGES_PER_CHAIN) else {
-                continue;
-            };
-            key.chain.apply(advance, now);
-            let continuity = continuity(last, &vouched.link);
-            last = Some(vouched.own_link);
-            let (id, content) = (vouched.id, vouched.content.clone());
-            let message = GroupMessage { sender, id, content, continuity };
-            recovered.push(Recovered { seq: vouched.seq, vouched_by: entry.seq, message });
-        }
-        let continuity = continuity(last, &link);
-        *expected = Some(own_link);
-        let skipped = key.chain.skipped() > 0;
-        if skipped {
+        if reading.key.chain.skipped() > 0 {
             self.bound_skipped_keys(changes);
         }
         self.put_sender_chain(&device, changes);
-        Ok(Event::Message(GroupMessage { sender, id, content, continuity }))
+        Ok(event)
     }
 
-    pub(super) fn receive_own(
+    fn receive_own(
         &mut self,
         message: &[u8],
+        header: &Header,
         changes: &mut Changes,
     ) -> Result<Event, ReceiveError> {
         let tag = tag(message);
-        if let Some(id) = self.own.confirm(&tag) {
+        if let Some(ids) = self.own.confirm(&tag) {
             self.put_own_state(changes);
             self.put_own_past(changes);
-            return Ok(Event::Sent { id });
+            return Ok(match *ids {
+                [id] => Event::Sent { id },
+                _ => Event::SentRun { ids },
+            });
         }
         if !self.own.past.contains(&tag) {
             return Err(ReceiveError::NotOurs);
         }
         // Posted twice after a broken connection, or too late: everybody else refuses it just so.
-        let header = MessageView::parse(message)?.header;
         let current = self.own.active.as_ref().map(|key| key.certificate.body().generation);
         match current {
             Some(current) if header.generation < current => {
@@ -139,30 +104,55 @@ impl Group {
     }
 }
 
+impl Reading<'_> {
+    fn open(
+        &mut self,
+        message: &MessageView<'_>,
+        at: At,
+        recovered: &mut Vec<Recovered>,
+    ) -> Result<Event, ReceiveError> {
+        let (sender, index) = (self.sender, message.header.index);
+        let advance = match self.key.chain.peek(&kdf::CHAIN, index, MAX_MESSAGES_PER_CHAIN) {
+            Ok(advance) => advance,
+            Err(error) => return Err(self.second_message(message, error)),
+        };
+        let keys = MessageKeys::derive(advance.key());
+        let digest = digest(&self.binding, message, &keys.commitment);
+        let authentic = self.key.verifying.verify(LABEL, &digest, &message.signature).is_ok();
+        let (id, content) = match (keys.open(message.hedge, message.ciphertext), authentic) {
+            (Some(plaintext), _) => plaintext,
+            (None, true) => return Err(ReceiveError::Undecryptable),
+            (None, false) => return Err(ReceiveError::Signature),
+        };
+        if !authentic {
+            let (seq, link, own_link) = (at.seq, *message.link, link_of(&digest));
+            self.hold_back(Pending { seq, index, link, own_link, id, content });
+            return Ok(Event::Pending { sender });
+        }
+
+        // Everything has been checked.
+        self.key.chain.apply(advance, at.now);
+        let read = LastRead { first: index, commitments: vec![keys.commitment], digest };
+        let continuity = self.accept(message.link, read, at, recovered);
+        Ok(Event::Message(GroupMessage { sender, id, content, continuity }))
+    }
+
+    /// Why a message is refused whose key is gone: a repeat, unless it is another authentic one under the key that was
+    /// used last.
+    fn second_message(&self, message: &MessageView<'_>, error: ChainError) -> ReceiveError {
+        let index = message.header.index;
+        let commitment = |last: &LastRead| last.commitments_from(index).first().copied();
+        let second = self.key.last_read.as_ref().and_then(|last| Some((last, commitment(last)?)));
+        let Some((last, commitment)) = second else { return error.into() };
+        let digest = digest(&self.binding, message, &commitment);
+        if digest == last.digest || self.key.verifying.verify(LABEL, &digest, &message.signature).is_err() {
+            return error.into();
+        }
+        ReceiveError::Equivocation { device: self.sender.device, index }
+    }
+}
+
 /// What the signature covers.
-pub(super) fn digest(binding: &Binding, message: &MessageView<'_>, keys: &MessageKeys) -> [u8; 32] {
-    binding.digest(&message.header, message.link, message.hedge, &keys.commitment, message.ciphertext)
-}
-
-/// Message id and content. `None` if the ciphertext is not one of this key.
-pub(super) fn decrypt(message: &MessageView<'_>, keys: &MessageKeys) -> Option<(MessageId, Vec<u8>)> {
-    let mut bytes = aead::open_message(&keys.key, &keys.nonce(message.hedge), message.ciphertext).ok()?;
-    let (id, content) = padding::unpad(&bytes).ok()?.split_first_chunk()?;
-    let (id, length) = (MessageId::from_bytes(*id), content.len());
-    if length == 0 {
-        return None;
-    }
-    // What is left after the padding and the id is moved to the front, not copied elsewhere.
-    bytes.truncate(MessageId::SIZE + length);
-    bytes.drain(..MessageId::SIZE);
-    Some((id, bytes))
-}
-
-/// Whether a message with this link follows the sender's last one.
-pub(super) fn continuity(last: Option<Link>, link: &Link) -> Continuity {
-    match last {
-        None => Continuity::First,
-        Some(last) if last == *link => Continuity::Linked,
-        Some(_) => Continuity::Gap,
-    }
+pub(super) fn digest(binding: &Binding, message: &MessageView<'_>, commitment: &[u8; 32]) -> [u8; 32] {
+    binding.digest(&message.header, message.link, message.hedge, commitment, message.ciphertext)
 }

@@ -72,6 +72,18 @@ pub enum ReceiveError {
     /// The distribution was read before, or is one of ours that a later one of ours replaced: a repeat.
     #[error("the sender key was distributed before")]
     RepeatedDistribution,
+    /// A second, different message or run that the sender signed under keys that its last one used. Every honest device
+    /// seals once under each: the sender tells two stories, or its state was copied or an old one restored.
+    #[error(
+        "the sender signed two messages at index {index}: it was copied or restored, or it misbehaves; have the device \
+         replaced"
+    )]
+    Equivocation {
+        /// The sender.
+        device: DeviceId,
+        /// Where the second one begins.
+        index: MessageIndex,
+    },
     /// The index is beyond what one chain may have.
     #[error("the message index {0} is beyond any chain's end")]
     IndexTooFar(MessageIndex),

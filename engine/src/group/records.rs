@@ -1,5 +1,6 @@
 //! The shapes of a group's records. Live types do not serialise: these do.
 
+use super::last_read::LastRead;
 use super::sender_key::PeerSender;
 use crate::ratchet::{Chain, ReceivingChain};
 use crate::secret::Secret;
@@ -123,7 +124,7 @@ pub(super) struct UnconfirmedRecord {
     #[n(0)]
     pub(super) tag: ByteArray<8>,
     #[n(1)]
-    pub(super) id: ByteArray<16>,
+    pub(super) ids: Vec<ByteArray<16>>,
     #[n(2)]
     pub(super) link: ByteArray<16>,
 }
@@ -187,12 +188,25 @@ pub(super) struct ChainRecord {
     #[n(1)]
     pub(super) chain: ReceivingChain,
     #[n(2)]
+    pub(super) last_read: Option<LastReadRecord>,
+    #[n(3)]
     pub(super) pending: Vec<PendingRecord>,
 }
 record!(ChainRecord, "sender chain record");
 
 /// Encodes as [`ChainRecord`] does.
 pub(super) struct ChainRecordRef<'a>(pub(super) &'a PeerSender, pub(super) &'a ReceivingChain);
+
+/// The entry of a sender that was read last.
+#[derive(Encode, Decode)]
+pub(super) struct LastReadRecord {
+    #[n(0)]
+    pub(super) first: MessageIndex,
+    #[n(1)]
+    pub(super) commitments: Vec<ByteArray<32>>,
+    #[n(2)]
+    pub(super) digest: ByteArray<32>,
+}
 
 /// A message that waits for a later one to vouch for it.
 #[derive(Encode, Decode)]
@@ -218,9 +232,19 @@ impl<C> Encode<C> for ChainRecordRef<'_> {
         ctx: &mut C,
     ) -> Result<(), minicbor::encode::Error<W::Error>> {
         let Self(sender, chain) = self;
-        e.array(3)?;
+        e.array(4)?;
         e.encode_with(sender.link.map(ByteArray::from), ctx)?;
         e.encode_with(chain, ctx)?;
+        match sender.key.as_ref().and_then(|key| key.last_read.as_ref()) {
+            None => e.null()?,
+            Some(last) => {
+                e.array(3)?.encode_with(last.first, ctx)?.array(last.commitments.len() as u64)?;
+                for commitment in &last.commitments {
+                    e.bytes(commitment)?;
+                }
+                e.bytes(&last.digest)?
+            }
+        };
         e.array(sender.pending.iter().count() as u64)?;
         for pending in sender.pending.iter() {
             e.array(6)?.encode_with(pending.seq, ctx)?.encode_with(pending.index, ctx)?;
@@ -228,5 +252,12 @@ impl<C> Encode<C> for ChainRecordRef<'_> {
             e.bytes(&pending.content)?;
         }
         e.ok()
+    }
+}
+
+impl From<LastReadRecord> for LastRead {
+    fn from(record: LastReadRecord) -> Self {
+        let commitments = record.commitments.into_iter().map(|commitment| *commitment).collect();
+        Self { first: record.first, commitments, digest: *record.digest }
     }
 }

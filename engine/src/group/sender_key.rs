@@ -1,6 +1,7 @@
 //! Sender keys: our own, which seals, and the others', which open.
 
 use super::epoch::{EpochSecrets, SeedAndChain};
+use super::last_read::LastRead;
 use super::message_id::MessageId;
 use super::pending::PendingMessages;
 use crate::kdf;
@@ -44,16 +45,17 @@ impl OwnKey {
     }
 }
 
-/// A message of ours that was sealed in this epoch and has not been seen in the log.
+/// A message or run of ours that was sealed in this epoch and has not been seen in the log.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Unconfirmed {
     pub(crate) tag: Tag,
-    pub(crate) id: MessageId,
-    /// What the next message links to if this one is in the log.
+    /// Of the message, or of each one of the run.
+    pub(crate) ids: Vec<MessageId>,
+    /// What the next message links to if this is in the log.
     pub(crate) link: Link,
 }
 
-/// Recognises a message or distribution of ours, byte for byte, when the log shows it.
+/// Recognises a message, run or distribution of ours, byte for byte, when the log shows it.
 pub(crate) type Tag = [u8; 8];
 
 /// Everything about this device as a sender.
@@ -69,7 +71,7 @@ pub(crate) struct OwnSender {
     /// What the next message would link to if nothing unconfirmed ever reaches the log.
     pub(crate) confirmed_link: Option<Link>,
     pub(crate) unconfirmed: VecDeque<Unconfirmed>,
-    /// Messages and distributions of this epoch that are done with: seen in the log, or given up. One that comes (once
+    /// Messages, runs and distributions of this epoch that are done with: seen in the log, or given up. One that comes (once
     /// more) is recognised as ours.
     pub(crate) past: VecDeque<Tag>,
 }
@@ -118,13 +120,18 @@ impl OwnSender {
         });
     }
 
-    /// Notes that the log shows a message of ours; `None` if it is none that we wrote.
-    pub(crate) fn confirm(&mut self, tag: &Tag) -> Option<MessageId> {
+    /// How many messages have not been seen in the log, those of runs counted one by one.
+    pub(crate) fn unconfirmed_messages(&self) -> usize {
+        self.unconfirmed.iter().map(|sent| sent.ids.len()).sum()
+    }
+
+    /// Notes that the log shows a message or run of ours; `None` if it is none that we wrote.
+    pub(crate) fn confirm(&mut self, tag: &Tag) -> Option<Vec<MessageId>> {
         let position = self.unconfirmed.iter().position(|sent| sent.tag == *tag)?;
         let sent = self.unconfirmed.remove(position)?;
         self.confirmed_link = Some(sent.link);
         self.push_past(sent.tag);
-        Some(sent.id)
+        Some(sent.ids)
     }
 }
 
@@ -135,13 +142,15 @@ pub(crate) struct PeerKey {
     pub(crate) verifying: PublicKey,
     pub(crate) seed: Secret<32>,
     pub(crate) chain: ReceivingChain,
+    /// What was read last with it in this epoch.
+    pub(crate) last_read: Option<LastRead>,
 }
 
 impl PeerKey {
     pub(crate) fn new(certificate: Certificate, secrets: SeedAndChain) -> Result<Self, SignatureError> {
         let verifying = PublicKey::parse(certificate.body().signing_key.as_bytes())?;
         let SeedAndChain { seed, chain } = secrets;
-        Ok(Self { certificate, verifying, seed, chain: ReceivingChain::new(chain) })
+        Ok(Self { certificate, verifying, seed, chain: ReceivingChain::new(chain), last_read: None })
     }
 
     pub(crate) fn generation(&self) -> Generation {
@@ -172,7 +181,7 @@ impl PeerSender {
         // One that waits for its next generation goes on waiting.
         self.key = self.key.take().map(|key| {
             let SeedAndChain { seed, chain } = secrets.step(&key.seed);
-            PeerKey { seed, chain: ReceivingChain::new(chain), ..key }
+            PeerKey { seed, chain: ReceivingChain::new(chain), last_read: None, ..key }
         });
     }
 

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `sender/` device | since, certificate, generation, slot, link while it has no key | its distributions, heals, resets |
 //! | `secrets/` page | for each of 32 slots: seed, chain key at index 0, link | commits, distributions |
-//! | `chain/` device | chain, skipped keys, link, pending messages | its messages |
+//! | `chain/` device | chain, skipped keys, link, pending messages, what was read last | its messages |
 //!
 //! As long as nothing was read on a chain in this epoch, its key stands in the page. The first message moves it to a
 //! record of its own, and writes the page without it in the same transaction, because the old chain key must be gone; a
@@ -202,18 +202,20 @@ fn peer_sender(
         let none = PeerSender { since, generation, key: None, link, pending };
         return if chain.is_none() { Ok(none) } else { Err(DAMAGED) };
     };
-    let (chain, last, pending) = match (at_start, chain) {
+    let ChainRecord { link: last, chain, last_read, pending } = match (at_start, chain) {
         (Some(key), None) => {
-            (ReceivingChain::new(Chain::new(key, MessageIndex(0))), link_at_start, Vec::new())
+            let chain = ReceivingChain::new(Chain::new(key, MessageIndex(0)));
+            ChainRecord { link: link_at_start, chain, last_read: None, pending: Vec::new() }
         }
-        (None, Some(ChainRecord { link, chain, pending })) => (chain, link, pending),
+        (None, Some(chain)) => chain,
         // Both, or neither.
         _ => return Err(DAMAGED),
     };
     let certificate = certificate.ok_or(LoadError::Missing("certificate of a sender key"))?;
     let certificate = UnverifiedCertificate::decode(&certificate.0)?.trust_own_storage();
     let key = PeerKey::new(certificate, SeedAndChain { seed, chain: chain.chain().duplicate() });
-    let key = Some(PeerKey { chain, ..key.map_err(|_| DAMAGED)? });
+    let last_read = last_read.map(Into::into);
+    let key = Some(PeerKey { chain, last_read, ..key.map_err(|_| DAMAGED)? });
     let pending = pending.into_iter().map(|record| Pending {
         seq: record.seq,
         index: record.index,

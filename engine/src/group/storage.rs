@@ -125,7 +125,7 @@ impl Group {
         let own = &self.own;
         let unconfirmed = own.unconfirmed.iter().map(|sent| UnconfirmedRecord {
             tag: sent.tag.into(),
-            id: (*sent.id.as_bytes()).into(),
+            ids: sent.ids.iter().map(|id| (*id.as_bytes()).into()).collect(),
             link: sent.link.into(),
         });
         let record = OwnStateRecord {
@@ -229,7 +229,7 @@ fn own_sender(
     };
     let unconfirmed = state.unconfirmed.into_iter().map(|sent| Unconfirmed {
         tag: *sent.tag,
-        id: MessageId::from_bytes(*sent.id),
+        ids: sent.ids.into_iter().map(|id| MessageId::from_bytes(*id)).collect(),
         link: *sent.link,
     });
     Ok(OwnSender {

@@ -2,6 +2,7 @@
 
 mod chain;
 mod receiving;
+mod receiving_run;
 mod skipped_keys;
 
 pub(crate) use chain::{Chain, MessageKey};

@@ -26,9 +26,9 @@ pub(crate) enum ChainError {
 #[derive(Debug, PartialEq, Encode, Decode)]
 pub(crate) struct ReceivingChain {
     #[n(0)]
-    chain: Chain,
+    pub(super) chain: Chain,
     #[n(1)]
-    skipped: SkippedKeys,
+    pub(super) skipped: SkippedKeys,
 }
 
 /// A key that was looked up, and what taking it would change.
@@ -109,9 +109,11 @@ impl ReceivingChain {
     }
 
     /// Moves on to where this chain was followed without skipping anything.
-    pub(crate) fn follow(&mut self, chain: Chain) {
+    pub(crate) fn follow(&mut self, chain: Chain, now: Timestamp) {
         debug_assert!(chain.index() >= self.chain.index());
         self.chain = chain;
+        // As each single step would: what is forgotten does not depend on how the log was read.
+        self.skipped.insert(Vec::new(), now);
     }
 
     /// Takes a key that this chain looked up.

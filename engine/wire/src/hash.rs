@@ -75,6 +75,8 @@ pub static LEAVE: Context = Context::new("conclave v1 leave request");
 pub static LOGIN: Context = Context::new("conclave v1 login");
 /// Digest that a group message's signature covers, and whose beginning is the link of the sender's next message.
 pub static GROUP_MESSAGE: Context = Context::new("conclave v1 group message");
+/// The same of a message in a run. It covers the digest before it; the last one is signed for all.
+pub static GROUP_MESSAGE_IN_RUN: Context = Context::new("conclave v1 group message in a run");
 
 #[cfg(test)]
 mod tests {

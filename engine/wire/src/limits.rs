@@ -11,6 +11,15 @@ pub const MAX_PADDED: usize = 64 << 10;
 /// Bytes around the padded plaintext of a group message.
 pub const MESSAGE_OVERHEAD: usize = 120;
 
+/// Messages of one run: as many as a sender may have under way, and few enough that one entry is opened in about 1 ms.
+pub const MAX_RUN: usize = 256;
+
+/// Fewest messages of a run. One alone is a message, so that there is one way to write each.
+pub const MIN_RUN: usize = 2;
+
+/// Padded plaintexts of a run together: four messages of the longest kind, a quarter of a frame.
+pub const MAX_RUN_PADDED: usize = 256 << 10;
+
 /// Devices of one account: a person's, with room to spare, so that a manifest stays below 4 KiB.
 pub const MAX_DEVICES: usize = 32;
 

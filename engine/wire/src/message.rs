@@ -15,7 +15,7 @@
 //!                                                - - - ---+------------------------------------------+
 //! ```
 //!
-//! `flags` is 0; 1 is reserved for runs of messages. The overhead is 120 bytes around the padded plaintext.
+//! `flags` is 0; a [`run`](crate::run) has 1. The overhead is 120 bytes around the padded plaintext.
 
 use crate::codec::{DecodeError, VERSION};
 use crate::ids::{Epoch, Generation, LeafIndex, MessageIndex};
@@ -26,8 +26,20 @@ const NAME: &str = "group message";
 const HEADER: usize = 16;
 const LINK: usize = 16;
 const HEDGE: usize = 8;
-const TAG: usize = 16;
-const BODY: usize = HEADER + LINK + HEDGE;
+/// Bytes before the ciphertext.
+pub const PREFIX: usize = HEADER + LINK + HEDGE;
+
+/// Bytes of the AEAD's tag, at the end of each ciphertext.
+pub(crate) const TAG: usize = 16;
+
+/// The byte of a header that says what follows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flags {
+    /// One message.
+    Single = 0,
+    /// A run of them.
+    Run = 1,
+}
 
 /// Longest group message.
 pub const MAX_MESSAGE_BYTES: usize = MAX_PADDED + MESSAGE_OVERHEAD;
@@ -52,11 +64,20 @@ pub struct Header {
 }
 
 impl Header {
-    /// The header's 16 bytes.
+    /// The 16 bytes of a single message's header.
     pub fn encode(&self) -> [u8; HEADER] {
+        self.encode_with(Flags::Single)
+    }
+
+    /// The 16 bytes of the header of a run that begins at this index, and of each message in it at its own.
+    pub fn encode_in_run(&self) -> [u8; HEADER] {
+        self.encode_with(Flags::Run)
+    }
+
+    fn encode_with(&self, flags: Flags) -> [u8; HEADER] {
         let mut out = [0; HEADER];
         let (fixed, fields) = out.split_at_mut(2);
-        fixed.copy_from_slice(&[VERSION, 0]);
+        fixed.copy_from_slice(&[VERSION, flags as u8]);
         let (epoch, rest) = fields.split_at_mut(4);
         let (leaf, rest) = rest.split_at_mut(4);
         let (generation, index) = rest.split_at_mut(4);
@@ -65,6 +86,48 @@ impl Header {
         generation.copy_from_slice(&self.generation.0.to_be_bytes());
         index.copy_from_slice(&self.index.0.to_be_bytes());
         out
+    }
+}
+
+/// What stands before the ciphertext of a message, or before the messages of a run.
+pub(crate) struct Prefix<'a> {
+    pub(crate) header: Header,
+    pub(crate) link: &'a Link,
+    pub(crate) hedge: &'a Hedge,
+}
+
+impl<'a> Prefix<'a> {
+    /// Splits it off, if the flags are these; the rest is what follows.
+    pub(crate) fn split(bytes: &'a [u8], flags: Flags) -> Option<(Self, &'a [u8])> {
+        let (&[_, found], rest) = bytes.split_first_chunk::<2>()?;
+        if found != flags as u8 {
+            return None;
+        }
+        let (epoch, rest) = rest.split_first_chunk()?;
+        let (leaf, rest) = rest.split_first_chunk()?;
+        let (generation, rest) = rest.split_first_chunk()?;
+        let (index, rest) = rest.split_first_chunk()?;
+        let (link, rest) = rest.split_first_chunk()?;
+        let (hedge, rest) = rest.split_first_chunk()?;
+        let header = Header {
+            epoch: Epoch(u32::from_be_bytes(*epoch)),
+            leaf: LeafIndex(u32::from_be_bytes(*leaf)),
+            generation: Generation(u32::from_be_bytes(*generation)),
+            index: MessageIndex(u16::from_be_bytes(*index)),
+        };
+        Some((Self { header, link, hedge }, rest))
+    }
+}
+
+/// Size first, then version, before anything else is looked at.
+pub(crate) fn check_head(bytes: &[u8], structure: &'static str, max: usize) -> Result<(), DecodeError> {
+    if bytes.len() > max {
+        return Err(DecodeError::TooLarge { structure, bytes: bytes.len(), max });
+    }
+    match bytes.first() {
+        None => Err(DecodeError::Empty { structure }),
+        Some(&VERSION) => Ok(()),
+        Some(&version) => Err(DecodeError::UnknownVersion { structure, version }),
     }
 }
 
@@ -86,36 +149,16 @@ pub struct MessageView<'a> {
 impl<'a> MessageView<'a> {
     /// Parses; checks form only.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let structure = NAME;
-        if bytes.len() > MAX_MESSAGE_BYTES {
-            return Err(DecodeError::TooLarge { structure, bytes: bytes.len(), max: MAX_MESSAGE_BYTES });
-        }
-        match bytes.first() {
-            None => return Err(DecodeError::Empty { structure }),
-            Some(&VERSION) => {}
-            Some(&version) => return Err(DecodeError::UnknownVersion { structure, version }),
-        }
-        Self::parse_fields(bytes).ok_or(DecodeError::Malformed { structure })
+        check_head(bytes, NAME, MAX_MESSAGE_BYTES)?;
+        Self::parse_fields(bytes).ok_or(DecodeError::Malformed { structure: NAME })
     }
 
     fn parse_fields(bytes: &'a [u8]) -> Option<Self> {
-        let (&[_, 0], rest) = bytes.split_first_chunk::<2>()? else { return None };
-        let (epoch, rest) = rest.split_first_chunk()?;
-        let (leaf, rest) = rest.split_first_chunk()?;
-        let (generation, rest) = rest.split_first_chunk()?;
-        let (index, rest) = rest.split_first_chunk()?;
-        let (link, rest) = rest.split_first_chunk()?;
-        let (hedge, rest) = rest.split_first_chunk()?;
+        let (Prefix { header, link, hedge }, rest) = Prefix::split(bytes, Flags::Single)?;
         let (ciphertext, signature) = rest.split_last_chunk::<{ Signature::SIZE }>()?;
         if ciphertext.len() < TAG {
             return None;
         }
-        let header = Header {
-            epoch: Epoch(u32::from_be_bytes(*epoch)),
-            leaf: LeafIndex(u32::from_be_bytes(*leaf)),
-            generation: Generation(u32::from_be_bytes(*generation)),
-            index: MessageIndex(u16::from_be_bytes(*index)),
-        };
         Some(Self { header, link, hedge, ciphertext, signature: Signature::from_bytes(*signature) })
     }
 }
@@ -128,12 +171,18 @@ pub fn assemble(
     ciphertext: &[u8],
     signature: &Signature,
 ) -> Vec<u8> {
-    let mut out = Vec::with_capacity(BODY + ciphertext.len() + Signature::SIZE);
+    let mut out = begin(header, link, hedge, ciphertext.len());
+    out.extend_from_slice(ciphertext);
+    out.extend_from_slice(signature.as_bytes());
+    out
+}
+
+/// The [`PREFIX`] of a message, in a buffer with room for a ciphertext of this length and the signature.
+pub fn begin(header: &Header, link: &Link, hedge: &Hedge, ciphertext: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(PREFIX + ciphertext + Signature::SIZE);
     out.extend_from_slice(&header.encode());
     out.extend_from_slice(link);
     out.extend_from_slice(hedge);
-    out.extend_from_slice(ciphertext);
-    out.extend_from_slice(signature.as_bytes());
     out
 }
 

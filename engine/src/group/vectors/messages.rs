@@ -1,7 +1,8 @@
 //! Group messages: chain step, message keys, nonce, digest, signature, link, bytes.
 
 use crate::aead;
-use crate::group::seal::{Binding, LABEL, MessageKeys, link_of};
+use crate::group::digest::{Binding, LABEL, link_of};
+use crate::group::message_keys::MessageKeys;
 use crate::kdf;
 use crate::padding;
 use crate::ratchet::Chain;
