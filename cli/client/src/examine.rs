@@ -8,7 +8,7 @@ use crate::content::{self, Content};
 use crate::error::ClientError;
 use crate::local::now;
 use crate::store::damaged;
-use conclave_engine::{Device, Event, Group, Scope};
+use conclave_engine::{Device, Event, Group, GroupMessage, Scope};
 use conclave_wire::entry::Entry;
 use conclave_wire::ids::Seq;
 use conclave_wire::request::Request;
@@ -51,15 +51,20 @@ impl Client {
     }
 }
 
+fn text_of(message: &GroupMessage) -> String {
+    match content::decode(&message.content) {
+        Content::Text { text, .. } => text,
+        Content::Unknown => "(content of an unknown kind)".to_owned(),
+    }
+}
+
 fn try_open(group: &mut Group, device: &mut Device, entry: &Entry) -> Result<String, String> {
     let next = group.cursor().next().ok_or("the log is full")?;
     let entry = Entry { seq: next, ..entry.clone() };
     match group.receive(device, &entry, now()) {
         Ok(received) => match received.event {
-            Event::Message(message) => match content::decode(&message.content) {
-                Content::Text { text, .. } => Ok(text),
-                Content::Unknown => Ok("(content of an unknown kind)".to_owned()),
-            },
+            Event::Message(message) => Ok(text_of(&message)),
+            Event::Run(messages) => Ok(messages.iter().map(text_of).collect::<Vec<_>>().join("\n")),
             _ => Err("not a message".to_owned()),
         },
         Err(error) => {

@@ -17,7 +17,7 @@ use conclave_wire::commit::{CommitBody, UnverifiedCommit};
 use conclave_wire::distribution::UnverifiedDistribution;
 use conclave_wire::ids::{DeviceId, Epoch, GroupId, Opaque, Seq};
 use conclave_wire::limits::MAX_FRAME;
-use conclave_wire::message::MessageView;
+use conclave_wire::message_entry::MessageEntry;
 use conclave_wire::public_group::{CommitError, Outcome, PublicGroup, Step};
 use conclave_wire::reply::Refusal;
 use conclave_wire::request::WelcomeFor;
@@ -64,15 +64,15 @@ pub(crate) fn check(stored: &StoredGroup, author: &Identity, upload: Upload) -> 
     }
 }
 
-/// A message: from a member, sealed in the current epoch, under the member's own leaf.
+/// A message or a run: from a member, sealed in the current epoch, under the member's own leaf.
 fn check_message(stored: &StoredGroup, author: &Identity, message: Opaque) -> Result<Append, Unfit> {
     let public = &stored.public;
     let (leaf, _) = public.roster().device(&author.device).ok_or(Refusal::NotMember)?;
-    let view = MessageView::parse(&message.0).map_err(invalid_entry)?;
-    if view.header.epoch != public.epoch() {
+    let entry = MessageEntry::parse(&message.0).map_err(invalid_entry)?;
+    if entry.header().epoch != public.epoch() {
         return Err(Unfit::Stale(public.epoch()));
     }
-    if view.header.leaf != leaf {
+    if entry.header().leaf != leaf {
         return Err(invalid("the message is under another member's leaf").into());
     }
     let change = Change::Message(public.epoch());

@@ -142,6 +142,50 @@ async fn only_the_current_epoch_and_only_ones_own_leaf() {
     assert_eq!(two.b.post(&two.room, &two.bob, &"x".repeat(65_520)).await, Seq(5));
 }
 
+/// (R140) (R72) A run is one entry, held to what a message is held to, and to its own bounds.
+#[tokio::test]
+async fn a_run_is_one_entry() {
+    let mut two = Two::new().await;
+    let (group, alice, bob) = (two.room.id(), LeafIndex(0), LeafIndex(1));
+    let post = |run: Vec<u8>| Request::Post { group, message: Opaque(run) };
+    two.a.subscribe(&[(group, 2)]).await;
+    let longest = vec![7; 65_536];
+    let mut texts = vec![longest.as_slice(); 4];
+    texts.resize(256, b"");
+    let runs = [two.room.run_of(bob, &[b"one", b"two"]), two.room.run_of(bob, &texts)];
+    for (run, seq) in runs.iter().zip(3..) {
+        assert_eq!(accepted(two.b.ask(post(run.clone())).await), Seq(seq));
+        let pushed = two.a.push().await;
+        assert_eq!((pushed.seq, pushed.kind, &pushed.body.0), (Seq(seq), EntryKind::Message, run));
+    }
+    let fetched: Vec<_> = two.a.fetch(group, 2).await.into_iter().map(|entry| entry.body.0).collect();
+    assert_eq!(fetched, runs, "a page holds both");
+
+    let too_many = vec![&b""[..]; 257];
+    let too_much = [&longest, &longest, &longest, &longest, &b"x"[..]];
+    let others = [
+        two.room.run_of(alice, &[b"as", b"alice"]),
+        two.room.run_of(bob, &[]),
+        two.room.run_of(bob, &[b"alone"]),
+        two.room.run_of(bob, &too_many),
+        two.room.run_of(bob, &too_much),
+        two.room.run_of(bob, &[b"one", b"too long", &vec![0; 65_537]]),
+        runs[0][..runs[0].len() - 1].to_vec(),
+    ];
+    for run in others {
+        let refused = two.b.refused(post(run)).await;
+        assert!(matches!(refused, Refusal::InvalidEntry { .. }), "{refused:?}");
+    }
+    let larger = [&[1, 1][..], &vec![0; conclave_wire::run::MAX_RUN_BYTES - 1]].concat();
+    assert!(matches!(two.b.refused(post(larger)).await, Refusal::TooLarge { .. }));
+    let late = post(runs[0].clone());
+    let removal = two.room.commit(&two.alice, vec![two.bob.remove()]);
+    two.a.commit(&mut two.room, removal, 0, &[]).await;
+    let add = two.room.commit(&two.alice, vec![two.bob.add()]);
+    two.a.commit(&mut two.room, add, 0, &[&two.bob]).await;
+    assert_eq!(two.b.refused(late).await, Refusal::EpochStale { epoch: Epoch(3), head: Seq(6) });
+}
+
 #[tokio::test]
 async fn distributions_are_the_posters_own() {
     let mut two = Two::new().await;

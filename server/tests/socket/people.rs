@@ -16,6 +16,7 @@ use conclave_wire::prekeys::{AgreementKey, KemKey, Prekeys, PrekeysBody};
 use conclave_wire::public_group::PublicGroup;
 use conclave_wire::request::Request;
 use conclave_wire::roster::{Leaf, Role, Roster};
+use conclave_wire::run;
 use conclave_wire::signature::Signature;
 use ed25519_dalek::SigningKey;
 
@@ -214,6 +215,15 @@ impl Room {
             Header { epoch: self.public.epoch(), leaf, generation: Generation(0), index: MessageIndex(0) };
         let sealed = [text, &[0; 16]].concat();
         assemble(&header, &[0; 16], &[0; 8], &sealed, &Signature::from_bytes([0; 64]))
+    }
+
+    /// A run of the current epoch that claims to come from a leaf.
+    pub(crate) fn run_of(&self, leaf: LeafIndex, texts: &[&[u8]]) -> Vec<u8> {
+        let header =
+            Header { epoch: self.public.epoch(), leaf, generation: Generation(0), index: MessageIndex(0) };
+        let sealed: Vec<_> = texts.iter().map(|text| [*text, &[0; 16]].concat()).collect();
+        let sealed: Vec<_> = sealed.iter().map(Vec::as_slice).collect();
+        run::assemble(&header, &[0; 16], &[0; 8], &sealed, &Signature::from_bytes([0; 64]))
     }
 
     /// A distribution of the current epoch.

@@ -85,6 +85,9 @@ impl Local {
                 self.finish(id, batch, |item| !matches!(item, OutboxItem::Message { .. }))?;
             }
             Event::Message(message) => batch.note_message(seq, message),
+            Event::Run(messages) => {
+                messages.into_iter().for_each(|message| batch.note_message(seq, message));
+            }
             // No honest run makes one, so it is told at once and not only if nothing vouches for it.
             Event::Pending { .. } => batch.alarm(
                 seq,
@@ -92,6 +95,9 @@ impl Local {
                 "it is shown if its sender's next message vouches for it; if not, the server or a member made it up",
             ),
             Event::Sent { id: message } => self.note_sent(id, seq, message, batch)?,
+            Event::SentRun { ids } => {
+                ids.into_iter().try_for_each(|message| self.note_sent(id, seq, message, batch))?;
+            }
             Event::SenderKey { sender, readable, .. } => {
                 if sender.device == self.device.id() {
                     self.finish(id, batch, |item| matches!(item, OutboxItem::Distribution { .. }))?;
@@ -272,6 +278,9 @@ fn advice(error: &ReceiveError) -> &'static str {
         }
         ReceiveError::OldGeneration { .. } => "ask the sender to say it again",
         ReceiveError::NotOurs => CLONED,
+        ReceiveError::Equivocation { .. } => {
+            "somebody may use a copy of the sender's profile: ask them, and have an admin remove the account until they know"
+        }
         ReceiveError::Decode(_) => "it may come from a newer program: upgrade this one",
         _ => {
             "ask the sender to say it again; if others see the same, one of the members or the server misbehaves"
