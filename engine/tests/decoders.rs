@@ -17,6 +17,7 @@ use conclave_engine::wire::name::Name;
 use conclave_engine::wire::prekeys::Prekeys;
 use conclave_engine::wire::public_group::PublicGroup;
 use conclave_engine::wire::roster::{Leaf, Role};
+use conclave_engine::wire::run::{self, RunView};
 use conclave_engine::{Device, Event, LinkCode, Linking, Newcomer, PrekeyBook, ShareAccountKey};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -60,6 +61,11 @@ fn decode_as_everything(bytes: &[u8]) {
     }
     if let Ok(view) = MessageView::parse(bytes) {
         assert_eq!(assemble(&view.header, view.link, view.hedge, view.ciphertext, &view.signature), bytes);
+    }
+    if let Ok(view) = RunView::parse(bytes) {
+        let ciphertexts: Vec<_> = view.messages().map(|(_, ciphertext)| ciphertext).collect();
+        assert_eq!(ciphertexts.len(), usize::from(view.count()));
+        assert_eq!(run::assemble(&view.header, view.link, view.hedge, &ciphertexts, &view.signature), bytes);
     }
     let _ = PrekeyBook::default().insert(bytes);
     let text = String::from_utf8_lossy(bytes);
@@ -116,6 +122,9 @@ fn sample() -> Sample {
         };
         Entry { group: log.id(), seq: next, kind, delivery, body: Opaque(body) }
     });
+    let run = alice.copy().seal_run(&[b"second", b"third"]).unwrap();
+    let run = log.forged(EntryKind::Message, &run);
+    let entries: Vec<_> = entries.into_iter().chain([run]).collect();
     let mut structures = vec![
         alice.device.manifest().encoded().to_vec(),
         alice.device.prekeys().unwrap().encode(),
@@ -124,7 +133,7 @@ fn sample() -> Sample {
         log.commits(log.head()).next().unwrap().to_vec(),
     ];
     structures.extend(entries.iter().map(|entry| entry.body.0.clone()));
-    Sample { log, reader, entries: entries.into(), structures }
+    Sample { log, reader, entries, structures }
 }
 
 /// One way to spoil bytes.

@@ -36,6 +36,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (who(), who(), role()).prop_map(|(by, who, role)| Act::SetRole { by, who, role }),
         1 => who().prop_map(|by| Act::Rotate { by }),
         8 => who().prop_map(|by| Act::Send { by }),
+        3 => (who(), 2..5_usize).prop_map(|(by, count)| Act::SendRun { by, count }),
         1 => who().prop_map(|by| Act::Lose { by }),
         1 => who().prop_map(|from| Act::Withhold { from }),
         2 => who().prop_map(|who| Act::CatchUp { who }),
@@ -101,7 +102,7 @@ fn reads_nothing_after(gone: &Person, removal: Seq, ends: GroupState, log: &Log)
                 // In its place, and moved to where the thief stands.
                 let entry = log.entry(seq, device);
                 for entry in [Entry { seq: next, ..entry.clone() }, entry] {
-                    assert!(!matches!(thief.copy().receive(&entry), Ok(Event::Message(_))));
+                    assert!(!matches!(thief.copy().receive(&entry), Ok(Event::Message(_) | Event::Run(_))));
                 }
             }
             if thief.group().cursor() < seq {

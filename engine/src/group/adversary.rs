@@ -1,6 +1,6 @@
 //! What an insider can try who computes with the group's own keys and signs with their own.
 
-use super::digest::{Binding, LABEL};
+use super::digest::{Binding, LABEL, RUN_LABEL, before_first};
 use super::message_keys::MessageKeys;
 use super::welcome::{Welcome, WelcomeSender};
 use crate::addressee::Addressee;
@@ -19,7 +19,8 @@ use conclave_wire::entry::{Entry, EntryKind};
 use conclave_wire::ids::{CertificateHash, CommitHash, GroupId, MessageIndex, Opaque};
 use conclave_wire::message::{self, Header};
 use conclave_wire::roster::Role;
-use conclave_wire::signature;
+use conclave_wire::run;
+use conclave_wire::signature::{self, Label};
 use ed25519_dalek::SigningKey;
 use std::collections::BTreeMap;
 
@@ -68,6 +69,37 @@ fn forge(bob: &mut Person, alice: &Person, forgery: &Forgery<'_>) -> Vec<u8> {
     let digest = binding.digest(&header, &link, &hedge, &keys.commitment, &ciphertext);
     let signature = signature::sign(forgery.signer, LABEL, &digest);
     message::assemble(&header, &link, &hedge, &ciphertext, &signature)
+}
+
+/// The same for a run of these plaintexts.
+fn forge_run(
+    bob: &mut Person,
+    alice: &Person,
+    label: Label,
+    signer: &SigningKey,
+    texts: &[&[u8]],
+) -> Vec<u8> {
+    let group = bob.group();
+    let (leaf, _) = group.roster().device(&alice.device.id()).unwrap();
+    let state = &group.senders[&alice.device.id()];
+    let key = state.key.as_ref().unwrap();
+    let binding =
+        Binding { group: group.id(), head: group.public.head(), certificate: key.certificate.hash() };
+    let (mut chain, link, hedge) = (key.chain.chain().duplicate(), state.link.unwrap(), [7; 8]);
+    let generation = key.generation();
+    let mut header = Header { epoch: group.epoch(), leaf, generation, index: chain.index() };
+    let (first, mut digest, mut ciphertexts) = (header, before_first(&link), Vec::new());
+    for text in texts {
+        header.index = chain.index();
+        let (key, next) = chain.peek(&kdf::CHAIN).unwrap();
+        chain = next;
+        let keys = MessageKeys::derive(&key);
+        let ciphertext = aead::seal(&keys.key, &keys.nonce(&hedge), &[], text.to_vec().into());
+        digest = binding.digest_in_run(&header, &digest, &hedge, &keys.commitment, &ciphertext);
+        ciphertexts.push(ciphertext);
+    }
+    let ciphertexts: Vec<_> = ciphertexts.iter().map(Vec::as_slice).collect();
+    run::assemble(&first, &link, &hedge, &ciphertexts, &signature::sign(signer, label, &digest))
 }
 
 fn padded(text: &[u8]) -> Vec<u8> {
@@ -136,6 +168,33 @@ fn a_member_cannot_write_as_another() {
             forge(&mut case.bob, &case.alice, &Forgery { binding: |_| {}, plaintext: &text, signer });
         case.is_never_shown(&message);
     }
+}
+
+/// (R69) (R141) The same with a run, signed by another, or by Alice for another purpose: refused, and never pending.
+#[test]
+fn a_member_cannot_write_a_run_as_another() {
+    let mut case = talking();
+    let keys = [&mut case.alice, &mut case.bob].map(Case::signing);
+    let [alice, bob] = &keys;
+    let device = case.alice.device.signing_key().clone();
+    let (one, two) = (padded(b"one"), padded(b"two"));
+    for (label, signer) in [(RUN_LABEL, bob), (RUN_LABEL, &device), (LABEL, alice)] {
+        let run = forge_run(&mut case.bob, &case.alice, label, signer, &[&one, &two]);
+        assert_eq!(case.receive(&run), Err(ReceiveError::Signature));
+    }
+    let run = forge_run(&mut case.bob, &case.alice, RUN_LABEL, alice, &[&one, &two]);
+    assert!(matches!(case.receive(&run), Ok(Event::Run(_))), "this is what Alice would have sent");
+    // One that nobody can read spoils the run for everybody alike.
+    let short = padding::pad(&[b"short"]);
+    for junk in [&[0; 32][..], &[7; 32], &short, &[]] {
+        for texts in [[&one, junk], [junk, &two]] {
+            let run = forge_run(&mut case.bob, &case.alice, RUN_LABEL, alice, &texts);
+            assert_eq!(case.receive(&run), Err(ReceiveError::Undecryptable));
+        }
+    }
+    case.alice.send_run(&mut case.log, &case.keys, &[b"a good one", b"and another"]);
+    case.carol.catch_up(&case.log);
+    assert_eq!(case.carol.texts().last().unwrap(), "and another");
 }
 
 /// What Alice signs and nobody can read consumes nothing: no padding, and too short for a message id.

@@ -1,7 +1,7 @@
 //! Opening a run: the mirror of [`super::seal_run`].
 //!
 //! The signature is looked at first: a run is never pending, so nothing of it is decrypted before. It is accepted whole
-//! or refused whole (R141).
+//! or refused whole (R69).
 
 use super::digest::{Binding, RUN_LABEL, before_first};
 use super::event::{Continuity, GroupMessage, Recovered};

@@ -33,10 +33,11 @@ impl ReceivingChain {
         count: u16,
         end: u16,
     ) -> Result<RunAdvance, ChainError> {
-        let beyond = first.0.checked_add(count).ok_or(ChainError::TooFar(first))?;
-        if beyond > end {
-            return Err(ChainError::TooFar(MessageIndex(beyond.saturating_sub(1))));
+        let last = first.0.saturating_add(count.saturating_sub(1));
+        if last >= end {
+            return Err(ChainError::TooFar(MessageIndex(last)));
         }
+        let beyond = last + 1;
         let mut keys = Vec::with_capacity(usize::from(count));
         for index in (first.0..beyond.min(self.chain.index().0)).map(MessageIndex) {
             let key = self.skipped.key(index).ok_or(ChainError::Consumed(index))?;

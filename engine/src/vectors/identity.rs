@@ -15,7 +15,7 @@ use ed25519_dalek::SigningKey;
 use libcrux_ml_kem::mlkem768;
 use serde_json::json;
 
-const CONTEXTS: [&str; 35] = [
+const CONTEXTS: [&str; 36] = [
     "backup",
     "certificate of nothing", // an unused purpose: any text derives its own function
     "chain",
@@ -33,6 +33,7 @@ const CONTEXTS: [&str; 35] = [
     "envelope node",
     "epoch",
     "group message",
+    "group message in a run",
     "init",
     "initial envelope",
     "initial envelope transcript",
@@ -103,6 +104,7 @@ fn contexts() {
         &conclave_wire::hash::ROSTER,
         &conclave_wire::hash::LOGIN,
         &conclave_wire::hash::GROUP_MESSAGE,
+        &conclave_wire::hash::GROUP_MESSAGE_IN_RUN,
     ];
     let mut names: Vec<_> = engine.iter().map(|context| context.name()).collect();
     names.sort_unstable();

@@ -13,6 +13,7 @@ use conclave_wire::manifest::Manifest;
 use conclave_wire::message::MessageView;
 use conclave_wire::prekeys::Prekeys;
 use conclave_wire::roster::Leaf;
+use conclave_wire::run::RunView;
 use serde_json::{Value, json};
 use std::fmt::Debug;
 
@@ -33,6 +34,7 @@ fn outcome(structure: &str, bytes: &[u8]) -> String {
         "distribution" => verdict(UnverifiedDistribution::decode(bytes)),
         "commit" => verdict(UnverifiedCommit::decode(bytes)),
         "message" => verdict(MessageView::parse(bytes)),
+        "run" => verdict(RunView::parse(bytes)),
         "client frame" => verdict(codec::decode::<ClientFrame>(bytes)),
         "server frame" => verdict(codec::decode::<ServerFrame>(bytes)),
         "roster leaf" => verdict(codec::decode::<Leaf>(bytes)),
@@ -173,6 +175,40 @@ fn of_manifests() -> Vec<Value> {
     ]
 }
 
+/// (R140)
+fn of_runs() -> Vec<Value> {
+    let one = [&[0, 0, 0, 48][..], &[7; 48]].concat();
+    let run = |index: u16, count: u16, messages: &[Vec<u8>]| {
+        let head = [&[1, 1][..], &[7; 12], &index.to_be_bytes(), &[7; 24], &count.to_be_bytes()].concat();
+        [head, messages.concat(), vec![7; 64]].concat()
+    };
+    let good = run(7, 2, &[one.clone(), one.clone()]);
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = good.clone();
+        changed.splice(at..at + bytes.len(), bytes.iter().copied());
+        changed
+    };
+    vec![
+        vector("run", "the form of one", &good, "ok"),
+        vector("run", "version 2", &with(0, &[2]), "UnknownVersion"),
+        vector("run", "the flags of a single message", &with(1, &[0]), "Malformed"),
+        vector("run", "flags that are not used", &with(1, &[2]), "Malformed"),
+        vector("run", "no message", &run(7, 0, &[]), "Malformed"),
+        vector("run", "one message", &run(7, 1, &[one.clone()]), "Malformed"),
+        vector("run", "256 messages", &run(7, 256, &vec![one.clone(); 256]), "ok"),
+        vector("run", "257 messages", &run(7, 257, &vec![one.clone(); 257]), "Malformed"),
+        vector("run", "a last index of 65,535", &run(65_534, 2, &[one.clone(), one.clone()]), "ok"),
+        vector("run", "a last index of 65,536", &run(65_535, 2, &[one.clone(), one.clone()]), "Malformed"),
+        vector("run", "fewer messages than it says", &run(7, 3, &[one.clone(), one.clone()]), "Malformed"),
+        vector("run", "more messages than it says", &run(7, 2, &vec![one.clone(); 3]), "Malformed"),
+        vector("run", "a length beyond the end", &with(42, &[0xff; 4]), "Malformed"),
+        vector("run", "a message shorter than its tag", &run(7, 2, &[one, vec![0, 0, 0, 1, 7]]), "Malformed"),
+        vector("run", "one byte more", &[&good[..], &[0]].concat(), "Malformed"),
+        vector("run", "one byte less", &good[..good.len() - 1], "Malformed"),
+        vector("run", "no bytes", &[], "Empty"),
+    ]
+}
+
 fn of_deliveries_and_messages() -> Vec<Value> {
     let wrap = [&[1, 0][..], &[7; 38]].concat();
     let message = [&[1, 0][..], &[7; 14 + 16 + 8 + 32 + 16 + 64]].concat();
@@ -199,7 +235,8 @@ fn of_deliveries_and_messages() -> Vec<Value> {
         ),
         vector("message", "the form of one", &message, "ok"),
         vector("message", "version 2", &with(&message, 0, 2), "UnknownVersion"),
-        vector("message", "a flag that is not used", &with(&message, 1, 1), "Malformed"),
+        vector("message", "the flags of a run", &with(&message, 1, 1), "Malformed"),
+        vector("message", "flags that are not used", &with(&message, 1, 2), "Malformed"),
         vector("message", "shorter than its tag", &message[..119], "Malformed"),
         vector("message", "no bytes", &[], "Empty"),
     ]
@@ -211,6 +248,7 @@ fn each_is_refused_as_expected() {
         examples().iter().flat_map(|(structure, good)| of_the_codec(structure, good)).collect();
     vectors.extend(of_manifests());
     vectors.extend(of_deliveries_and_messages());
+    vectors.extend(of_runs());
     let comment = "Bytes and what becomes of them: ok, or the error's name. Form only, except for manifests, whose \
                    signatures are checked too.";
     let file = check("negative.json", comment, &json!(vectors));
@@ -231,6 +269,7 @@ fn oversized_structures_are_refused_by_their_size() {
         ("distribution", 1024 + 80),
         ("commit", (1 << 20) - 1024 + 128),
         ("message", (64 << 10) + 120),
+        ("run", (256 << 10) + 256 * 20 + 106),
         ("client frame", 1 << 20),
         ("server frame", 1 << 20),
         ("roster leaf", 256),

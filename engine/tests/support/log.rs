@@ -4,7 +4,7 @@ use conclave_engine::wire::commit::{CommitBody, Operation, UnverifiedCommit};
 use conclave_engine::wire::distribution::UnverifiedDistribution;
 use conclave_engine::wire::entry::{Entry, EntryKind};
 use conclave_engine::wire::ids::{Commitment, DeviceId, Epoch, GroupId, Opaque, Seq, Timestamp};
-use conclave_engine::wire::message::MessageView;
+use conclave_engine::wire::message_entry::MessageEntry;
 use conclave_engine::wire::public_group::PublicGroup;
 use conclave_engine::wire::roster::Roster;
 use conclave_engine::{CommitUpload, DistributionUpload};
@@ -95,7 +95,7 @@ impl Log {
     }
 
     pub fn post(&mut self, message: &[u8]) -> Result<Seq, Rejected> {
-        if MessageView::parse(message).unwrap().header.epoch != self.public.epoch() {
+        if MessageEntry::parse(message).unwrap().header().epoch != self.public.epoch() {
             return Err(Rejected::EpochStale);
         }
         Ok(self.append(EntryKind::Message, message.to_vec(), BTreeMap::new()))

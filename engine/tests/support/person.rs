@@ -194,6 +194,21 @@ impl Person {
         sealed.message
     }
 
+    pub fn seal_run(&mut self, contents: &[&[u8]]) -> Result<Vec<u8>, SealError> {
+        let group = self.group.as_mut().unwrap();
+        let sealed = group.seal_run(contents, &mut self.rng)?;
+        self.save(sealed.changes);
+        self.sealed.extend(sealed.ids);
+        Ok(sealed.entry)
+    }
+
+    pub fn seal_run_again(&mut self, messages: &[(MessageId, &[u8])]) -> Vec<u8> {
+        let group = self.group.as_mut().unwrap();
+        let sealed = group.seal_run_again(messages, &mut self.rng).unwrap();
+        self.save(sealed.changes);
+        sealed.entry
+    }
+
     /// Reads the entry after the cursor.
     pub fn read_next(&mut self, log: &Log) -> Result<Event, ReceiveError> {
         let seq = self.group().cursor().next().unwrap();
@@ -201,8 +216,8 @@ impl Person {
         self.receive(&entry)
     }
 
-    /// Distributes if that is due, seals and posts; reads the log between.
-    pub fn send(&mut self, log: &mut Log, book: &PrekeyBook, content: &[u8]) {
+    /// Reads the log, and distributes if that is due.
+    fn get_ready(&mut self, log: &mut Log, book: &PrekeyBook) {
         self.catch_up(log);
         let now = self.now;
         if self.group().sender_key_due(now) {
@@ -210,8 +225,21 @@ impl Person {
             log.distribute(&self.device.id(), &upload).unwrap();
             self.catch_up(log);
         }
+    }
+
+    /// Distributes if that is due, seals and posts; reads the log between.
+    pub fn send(&mut self, log: &mut Log, book: &PrekeyBook, content: &[u8]) {
+        self.get_ready(log, book);
         let message = self.seal(content).unwrap();
         log.post(&message).unwrap();
+        self.catch_up(log);
+    }
+
+    /// The same with a run.
+    pub fn send_run(&mut self, log: &mut Log, book: &PrekeyBook, contents: &[&[u8]]) {
+        self.get_ready(log, book);
+        let run = self.seal_run(contents).unwrap();
+        log.post(&run).unwrap();
         self.catch_up(log);
     }
 
@@ -282,7 +310,9 @@ impl Person {
         self.read.extend(received.recovered.into_iter().map(|recovered| recovered.message));
         match &received.event {
             Event::Message(message) => self.read.push(message.clone()),
+            Event::Run(messages) => self.read.extend(messages.iter().cloned()),
             Event::Sent { id } => self.sent.push(*id),
+            Event::SentRun { ids } => self.sent.extend(ids),
             _ => {}
         }
         self.events.push(received.event.clone());

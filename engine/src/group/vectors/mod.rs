@@ -2,5 +2,6 @@
 
 mod commits;
 mod messages;
+mod runs;
 mod sender_keys;
 mod welcome;

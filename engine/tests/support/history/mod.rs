@@ -40,6 +40,11 @@ pub enum Act {
     Send {
         by: usize,
     },
+    /// Several messages in one entry.
+    SendRun {
+        by: usize,
+        count: usize,
+    },
     /// Seals a message that never gets anywhere.
     Lose {
         by: usize,
@@ -203,6 +208,9 @@ impl History {
             }
             Act::Rotate { by } => self.as_member(person(by), Self::rotate),
             Act::Send { by } => self.as_member(person(by), Self::send),
+            Act::SendRun { by, count } => {
+                self.as_member(person(by), |history, by| history.send_run(by, count));
+            }
             Act::Lose { by } => self.as_member(person(by), Self::lose),
             Act::Withhold { from } => self.withhold(person(from)),
             Act::CatchUp { who } => self.catch_up(person(who)),
@@ -334,12 +342,25 @@ impl History {
         self.catch_up(by);
     }
 
+    fn send_run(&mut self, by: usize, count: usize) {
+        self.ready_to_seal(by);
+        let contents: Vec<_> = (0..count).map(|_| self.content(by)).collect();
+        let run = self.people[by].seal_run(&contents.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let seq = self.log.post(&run.unwrap()).unwrap();
+        contents.into_iter().for_each(|content| self.note_posted(by, seq, content));
+        self.catch_up(by);
+    }
+
     fn post(&mut self, by: usize, message: &[u8], content: Vec<u8>) -> Result<(), Rejected> {
         let seq = self.log.post(message)?;
+        self.note_posted(by, seq, content);
+        Ok(())
+    }
+
+    fn note_posted(&mut self, by: usize, seq: Seq, content: Vec<u8>) {
         let readers = self.members.keys().copied().filter(|reader| *reader != by).collect();
         let after_loss = self.lost.remove(&by);
         self.posted.push(Posted { seq, sender: by, content, readers, after_loss });
-        Ok(())
     }
 
     fn lose(&mut self, by: usize) {
