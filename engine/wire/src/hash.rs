@@ -73,6 +73,10 @@ pub static ROSTER: Context = Context::new("conclave v1 roster");
 pub static LEAVE: Context = Context::new("conclave v1 leave request");
 /// Digest that a login signature covers.
 pub static LOGIN: Context = Context::new("conclave v1 login");
+/// Digest that a receipt's signature covers.
+pub static RECEIPT: Context = Context::new("conclave v1 receipt");
+/// Digest that a repair request's signature covers.
+pub static REPAIR_REQUEST: Context = Context::new("conclave v1 repair request");
 /// Digest that a group message's signature covers, and whose beginning is the link of the sender's next message.
 pub static GROUP_MESSAGE: Context = Context::new("conclave v1 group message");
 /// The same of a message in a run. It covers the digest before it; the last one is signed for all.

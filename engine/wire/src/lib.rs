@@ -35,6 +35,8 @@ pub mod name;
 mod outcome;
 pub mod prekeys;
 pub mod public_group;
+pub mod receipt;
+pub mod repair;
 pub mod reply;
 pub mod request;
 pub mod roster;
