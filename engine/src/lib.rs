@@ -145,10 +145,11 @@ pub use conclave_wire as wire;
 pub use device::{Device, DeviceError, RevokeError};
 pub use envelope::OpenError;
 pub use group::{
-    CaughtUp, CertificateError, CommitUpload, Continuity, CreateError, DistributeError, Distributed,
-    DistributionUpload, Event, Group, GroupMessage, GroupState, JoinError, Joined, LeaveError, MessageId,
-    NewGroup, Newcomer, Origin, ReceiveError, Received, Recovered, SealError, Sealed, SealedRun, Sender,
-    StageError, StagedCommit,
+    AcceptError, Alarm, Answer, AnswerContent, AnswerError, AskError, AskedFor, CaughtUp, CertificateError,
+    CommitUpload, Continuity, CreateError, DistributeError, Distributed, DistributionUpload, Event, Group,
+    GroupMessage, GroupState, JoinError, Joined, KeyRepair, LeaveError, MessageId, Need, NewGroup, Newcomer,
+    NotedReceipt, Origin, ReceiptError, ReceiveError, Received, Recovered, Repair, Repaired, SealError,
+    Sealed, SealedRun, Sender, SplitView, StageError, StagedCommit, Verdict,
 };
 pub use identity::{IdentityError, SignManifestError};
 pub use linking::{ApproveError, Approved, LinkCode, LinkCodeError, LinkError, Linking, ShareAccountKey};

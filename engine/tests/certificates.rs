@@ -85,7 +85,7 @@ fn void_certificates() {
     let age = u64::try_from((MAX_CERTIFICATE_AGE + CLOCK_SKEW).as_millis()).unwrap();
     assert_eq!(case.void(|body| body.time = Timestamp(START.0 - age - 1)), CertificateError::Age);
     let stale = Forger::of(&case.bob).distribution(case.good(), Epoch(0));
-    assert_eq!(case.refusal_of(&stale), ReceiveError::Epoch { current: Epoch(1), found: Epoch(0) });
+    assert_eq!(case.refusal_of(&stale), ReceiveError::LogOrder { current: Epoch(1), found: Epoch(0) });
     let dave = Person::new("dave", 4);
     let stranger = CertificateBody { device: dave.device.id(), ..case.good() };
     let stranger = Forger::of(&dave).distribution(stranger, Epoch(1));
@@ -123,9 +123,10 @@ fn two_certificates_for_one_generation() {
         assert_eq!(person.refused, []);
     }
     let another = Commitment::from_bytes([2; 32]);
-    assert_eq!(case.void(|body| body.commitment = another), CertificateError::Generation);
+    let device = case.bob.device.id();
+    assert_eq!(case.void(|body| body.commitment = another), CertificateError::Conflict { device });
     assert_eq!(case.void(|body| body.generation = Generation(4)), CertificateError::Generation);
-    assert_eq!(case.void(|_| {}), CertificateError::Generation, "the very same again");
+    assert_eq!(case.refusal(|_| {}), ReceiveError::RepeatedDistribution, "the very same again");
 }
 
 /// (R60) Removed and added again, a device begins anew: certificates from before are void.

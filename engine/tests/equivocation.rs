@@ -124,7 +124,7 @@ fn it_ends_with_the_epoch_and_with_the_key() {
     let dave = Person::new("dave", 4);
     case.alice.change(&mut case.log, &case.keys, vec![dave.add_operation(Role::Member)]);
     case.bob.catch_up(&case.log);
-    assert!(matches!(case.refusal(&old_epoch), ReceiveError::Epoch { .. }));
+    assert!(matches!(case.refusal(&old_epoch), ReceiveError::LogOrder { .. }));
     case.thief.catch_up(&case.log);
     let fresh = case.thief.seal(b"a new chain at index 0").unwrap();
     case.log.post(&fresh).unwrap();

@@ -89,11 +89,11 @@ fn every_byte_counts() {
         let error = case.refusal(&flip(&message, at));
         let expected = match at {
             0 | 1 => matches!(error, ReceiveError::Decode(_)),
-            2..6 => matches!(error, ReceiveError::Epoch { .. }),
+            2..6 => matches!(error, ReceiveError::Withheld { .. } | ReceiveError::LogOrder { .. }),
             6..10 => matches!(error, ReceiveError::NotMember | ReceiveError::NotOurs),
             10..14 => matches!(error, ReceiveError::NeedSenderKey { .. }),
-            14..16 => matches!(error, ReceiveError::Signature | ReceiveError::Repeated(_)),
-            _ => error == ReceiveError::Signature,
+            14..16 => matches!(error, ReceiveError::Unauthentic { .. } | ReceiveError::Repeated(_)),
+            _ => matches!(error, ReceiveError::Unauthentic { .. }),
         };
         assert!(expected, "byte {at}: {error:?}");
     }
@@ -135,7 +135,7 @@ fn far_indices() {
         assert_eq!(case.refusal(&far), ReceiveError::IndexTooFar(index));
     }
     let last = with_header(&message, |header| header.index = MessageIndex(9_999));
-    assert_eq!(case.refusal(&last), ReceiveError::Signature);
+    assert!(matches!(case.refusal(&last), ReceiveError::Unauthentic { .. }));
     case.arrives(&message);
 }
 
@@ -145,7 +145,9 @@ fn foreign_leaves_and_generations() {
     let mut case = Case::new();
     let message = case.alice.seal(b"by alice").unwrap();
     let at_leaf = |leaf| with_header(&message, |header| header.leaf = LeafIndex(leaf));
-    assert_eq!(case.refusal(&at_leaf(2)), ReceiveError::Signature, "Carol's leaf");
+    let device = case.carol.device.id();
+    let unauthentic = ReceiveError::Unauthentic { device, generation: Generation(0) };
+    assert_eq!(case.refusal(&at_leaf(2)), unauthentic, "Carol's leaf");
     assert_eq!(case.refusal(&at_leaf(1)), ReceiveError::NotOurs, "Bob's own");
     assert_eq!(case.refusal(&at_leaf(3)), ReceiveError::NotMember);
     assert_eq!(case.refusal(&at_leaf(u32::MAX)), ReceiveError::NotMember);
@@ -178,10 +180,10 @@ fn other_epochs() {
     case.alice.change(&mut case.log, &case.keys, vec![dave.add_operation(Role::Member)]);
     case.all_catch_up();
     let (current, found) = (Epoch(2), Epoch(1));
-    assert_eq!(case.refusal(&old), ReceiveError::Epoch { current, found });
+    assert_eq!(case.refusal(&old), ReceiveError::LogOrder { current, found });
     let new = case.alice.seal(b"in time").unwrap();
     let future = with_header(&new, |header| header.epoch = Epoch(3));
-    assert_eq!(case.refusal(&future), ReceiveError::Epoch { current, found: Epoch(3) });
+    assert_eq!(case.refusal(&future), ReceiveError::Withheld { current, found: Epoch(3) });
     case.arrives(&new);
 }
 
@@ -203,7 +205,8 @@ fn split_view() {
     assert_eq!(case.bob.group().roster().hash(), case.carol.group().roster().hash());
     let message = case.carol.seal(b"which group is this?").unwrap();
     case.log.append(EntryKind::Commit, one.commit, BTreeMap::new());
-    assert_eq!(case.refusal(&message), ReceiveError::Signature);
+    let device = case.carol.device.id();
+    assert_eq!(case.refusal(&message), ReceiveError::Unauthentic { device, generation: Generation(0) });
 }
 
 /// A message dropped by the server shows at the sender's next.

@@ -23,15 +23,21 @@ pub(crate) enum Purpose {
     /// The approval of a device that is being linked; it belongs to no group.
     #[n(3)]
     Link,
+    /// A sender key, in answer to who asked for it.
+    #[n(4)]
+    SenderKeyAnswer,
+    /// The secrets of the present epoch, in answer to a member who lacks them.
+    #[n(5)]
+    WelcomeAnswer,
 }
 
 impl Purpose {
-    /// Context of the commitment to a secret of this purpose; welcomes and approvals are none.
+    /// Context of the commitment to a secret of this purpose; the others are no such secrets.
     pub(crate) fn commitment(self) -> Option<&'static Context> {
         match self {
             Self::CommitSecret => Some(&kdf::COMMIT_SECRET_COMMITMENT),
             Self::ContentKey => Some(&kdf::CONTENT_KEY_COMMITMENT),
-            Self::Welcome | Self::Link => None,
+            Self::Welcome | Self::Link | Self::SenderKeyAnswer | Self::WelcomeAnswer => None,
         }
     }
 
@@ -41,6 +47,8 @@ impl Purpose {
             Self::ContentKey => 1,
             Self::Welcome => 2,
             Self::Link => 3,
+            Self::SenderKeyAnswer => 4,
+            Self::WelcomeAnswer => 5,
         }
     }
 }

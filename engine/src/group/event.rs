@@ -51,6 +51,9 @@ pub enum Event {
         generation: Generation,
         /// Whether we can read what it seals. Always so for our own.
         readable: bool,
+        /// Its device, if what it delivered is on a pairwise chain that we do not have: the next delivery will not open
+        /// either, unless we ask for an initial envelope.
+        lost_chain: Option<DeviceId>,
     },
     /// A commit began a new epoch.
     EpochChanged {
@@ -76,6 +79,8 @@ pub enum Event {
         origin: Origin,
         /// Whether we have the new epoch's secrets.
         state: GroupState,
+        /// The author's device, if what it delivered is on a pairwise chain that we do not have.
+        lost_chain: Option<DeviceId>,
     },
     /// This device was removed. Its secrets of the group are erased; nothing follows.
     Removed {

@@ -3,7 +3,6 @@
 //! [`Newcomer`] becomes [`Joined`] by moving: there is no way to a group that skips the walk (R70).
 
 use super::epoch::{self, SeedAndChain};
-use super::pending::PendingMessages;
 use super::receive_distribution::check_certificate;
 use super::sender_key::{PeerKey, PeerSender};
 use super::state::{Group, Me};
@@ -243,18 +242,26 @@ fn own_generation(device: &Device, group: &GroupId, distribution: &[u8]) -> Opti
     (body.group == *group && body.device == device.id()).then_some(body.generation)
 }
 
+/// A sender key out of a welcome that goes with a commit, as the epoch's mixing leaves it.
 fn sender_from(group: &PublicGroup, sender: WelcomeSender) -> Option<(DeviceId, PeerSender)> {
+    if sender.index != MessageIndex(0) {
+        return None;
+    }
+    let (device, since, key) = key_from_welcome(group, sender)?;
+    Some((device, PeerSender::from_member(since, key)))
+}
+
+/// Whose sender key it is that somebody hands over, with the device's `since`, if its certificate verifies and is not
+/// void (R70).
+pub(super) fn key_from_welcome(
+    group: &PublicGroup,
+    sender: WelcomeSender,
+) -> Option<(DeviceId, Epoch, PeerKey)> {
     let certificate = UnverifiedCertificate::decode(&sender.certificate.0).ok()?;
     let device = certificate.claimed().device;
     let (_, leaf) = group.roster().device(&device)?;
     let certificate = certificate.verify(leaf.device.as_bytes()).ok()?;
     check_certificate(group, leaf, certificate.body()).ok()?;
-    let generation = certificate.body().generation;
-    if sender.index != MessageIndex(0) {
-        return None;
-    }
     let secrets = SeedAndChain { seed: sender.seed, chain: Chain::new(sender.chain, sender.index) };
-    let key = PeerKey::new(certificate, secrets).ok()?;
-    let (since, key, pending) = (leaf.since, Some(key), PendingMessages::default());
-    Some((device, PeerSender { since, generation, key, link: None, pending }))
+    Some((device, leaf.since, PeerKey::new(certificate, secrets).ok()?))
 }

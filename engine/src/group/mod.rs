@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod adversary;
+mod alarm;
 mod catch_up;
 mod create;
 mod digest;
@@ -24,11 +25,13 @@ mod open_run;
 mod page_counts;
 mod pending;
 mod reading;
+mod receipts;
 mod receive;
 mod receive_commit;
 mod receive_distribution;
 mod records;
 mod renewal;
+mod repair;
 mod reset;
 #[cfg(test)]
 mod restored;
@@ -47,6 +50,7 @@ mod welcome;
 #[cfg(test)]
 mod vectors;
 
+pub use alarm::{Alarm, SplitView};
 pub use catch_up::CaughtUp;
 pub use create::{CreateError, NewGroup};
 pub use distribute::{DistributeError, Distributed, DistributionUpload};
@@ -54,7 +58,11 @@ pub use event::{Continuity, Event, GroupMessage, GroupState, Origin, Received, R
 pub use join::{JoinError, Joined, Newcomer};
 pub use leave::LeaveError;
 pub use message_id::MessageId;
+pub use receipts::{NotedReceipt, ReceiptError, Verdict};
 pub use receive::{CertificateError, ReceiveError};
+pub use repair::{
+    AcceptError, Answer, AnswerContent, AnswerError, AskError, AskedFor, KeyRepair, Need, Repair, Repaired,
+};
 pub use seal::{SealError, Sealed};
 pub use seal_run::SealedRun;
 pub use stage::{CommitUpload, StageError, StagedCommit};

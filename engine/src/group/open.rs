@@ -33,7 +33,7 @@ impl Group {
         let message = MessageEntry::parse(&entry.body.0)?;
         let header = message.header();
         if header.epoch != self.epoch() {
-            return Err(ReceiveError::Epoch { current: self.epoch(), found: header.epoch });
+            return Err(ReceiveError::other_epoch(self.epoch(), header.epoch));
         }
         let leaf = self.roster().leaf(header.leaf).ok_or(ReceiveError::NotMember)?;
         let (device, since) = (leaf.device.id(), leaf.since);
@@ -122,7 +122,7 @@ impl Reading<'_> {
         let (id, content) = match (keys.open(message.hedge, message.ciphertext), authentic) {
             (Some(plaintext), _) => plaintext,
             (None, true) => return Err(ReceiveError::Undecryptable),
-            (None, false) => return Err(ReceiveError::Signature),
+            (None, false) => return Err(self.unauthentic()),
         };
         if !authentic {
             let (seq, link, own_link) = (at.seq, *message.link, link_of(&digest));

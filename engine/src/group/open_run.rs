@@ -32,7 +32,7 @@ impl Reading<'_> {
         let keys: Vec<_> = advance.keys().iter().map(MessageKeys::derive).collect();
         let commitments: Vec<_> = keys.iter().map(|keys| keys.commitment).collect();
         let digest = digest(&self.binding, run, &commitments);
-        self.key.verifying.verify(RUN_LABEL, &digest, &run.signature)?;
+        self.key.verifying.verify(RUN_LABEL, &digest, &run.signature).map_err(|_| self.unauthentic())?;
         let plaintexts = decrypt(run, &keys).ok_or(ReceiveError::Undecryptable)?;
 
         // Everything has been checked.

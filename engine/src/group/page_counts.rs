@@ -2,7 +2,6 @@
 
 use super::GroupState;
 use super::epoch::SeedAndChain;
-use super::pending::PendingMessages;
 use super::sender_key::{OwnKey, PeerKey, PeerSender};
 use super::state::Group;
 use crate::addressee::Addressee;
@@ -46,9 +45,7 @@ fn add_senders(group: &mut Group, rng: &mut SeedRng) {
         });
         let SeedAndChain { seed, chain } = key.secrets;
         let key = PeerKey::new(key.certificate, SeedAndChain { seed, chain }).unwrap();
-        let (since, pending) = (Epoch(1), PendingMessages::default());
-        let sender =
-            PeerSender { since, generation: Generation(0), key: Some(key), link: Some([7; 16]), pending };
+        let sender = PeerSender { link: Some([7; 16]), ..PeerSender::from_member(Epoch(1), key) };
         group.senders.insert(device(n), sender);
     }
 }

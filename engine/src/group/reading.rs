@@ -54,6 +54,11 @@ impl Group {
 }
 
 impl Reading<'_> {
+    /// What an entry is that neither verifies nor could wait for one that vouches for it.
+    pub(super) fn unauthentic(&self) -> ReceiveError {
+        ReceiveError::Unauthentic { device: self.sender.device, generation: self.key.generation() }
+    }
+
     /// Keeps a message back until a later one vouches for it.
     pub(super) fn hold_back(&mut self, message: Pending) {
         self.pending.push(message);

@@ -39,9 +39,17 @@ pub enum ReceiveError {
     /// The commit is not valid. No honest server stores one: distrust it.
     #[error("the server accepted a commit that is not valid: {0}")]
     Commit(#[from] CommitError),
-    /// An entry of another epoch than the log's present one. No honest server stores one.
+    /// An entry of a later epoch than the log's present one: a commit before it is withheld from us.
+    #[error("the entry is of epoch {found}, and the server has shown no commit after epoch {current}")]
+    Withheld {
+        /// The group's epoch, as we were shown.
+        current: Epoch,
+        /// The entry's.
+        found: Epoch,
+    },
+    /// An entry of an epoch that has ended. No honest server stores one after the commit that ended it.
     #[error("the server accepted an entry of epoch {found} in epoch {current}")]
-    Epoch {
+    LogOrder {
         /// The group's epoch.
         current: Epoch,
         /// The entry's.
@@ -87,9 +95,18 @@ pub enum ReceiveError {
     /// The index is beyond what one chain may have.
     #[error("the message index {0} is beyond any chain's end")]
     IndexTooFar(MessageIndex),
-    /// The signature does not fit: forged, or the sender has another view of the group, certificate or key.
-    #[error("the entry's signature is not valid for our view of the group")]
+    /// The commit, certificate or distribution is not signed by the device that it names.
+    #[error("the entry's signature is not valid")]
     Signature,
+    /// The message neither decrypts nor verifies: forged, or its sender has another view of the group, the certificate
+    /// or the key. The sender can tell which: [`Group::ask_sender_key`].
+    #[error("the message does not fit the sender's key and the group as this device knows them")]
+    Unauthentic {
+        /// The sender that it names.
+        device: DeviceId,
+        /// The generation that it names.
+        generation: Generation,
+    },
     /// The sender signed a ciphertext that nobody can read.
     #[error("the sender signed a message that does not decrypt")]
     Undecryptable,
@@ -126,6 +143,19 @@ pub enum CertificateError {
     /// Not above the device's last generation.
     #[error("its generation was seen before")]
     Generation,
+    /// The device has certified another sender key of the same generation.
+    #[error("the device certified two sender keys of one generation")]
+    Conflict {
+        /// Which device.
+        device: DeviceId,
+    },
+}
+
+impl ReceiveError {
+    /// For an entry that names another epoch than the present one.
+    pub(super) fn other_epoch(current: Epoch, found: Epoch) -> Self {
+        if found > current { Self::Withheld { current, found } } else { Self::LogOrder { current, found } }
+    }
 }
 
 impl From<SignatureError> for ReceiveError {

@@ -8,7 +8,7 @@ use super::sender_key::OwnSender;
 use super::state::Group;
 use super::summary::Summary;
 use crate::device::Device;
-use crate::envelope::{EnvelopeContext, Purpose};
+use crate::envelope::{EnvelopeContext, OpenError, Purpose};
 use crate::pairwise::{Opened, Upload};
 use crate::record::Changes;
 use crate::secret::Secret;
@@ -41,7 +41,14 @@ impl Group {
             return Ok(Event::Removed { by: author });
         }
 
-        let (cs, opened) = self.commit_secret(device, &step, entry);
+        let mut lost_chain = None;
+        let (cs, opened) = match self.commit_secret(device, &step, entry) {
+            Ok(secret) => secret,
+            Err(error) => {
+                lost_chain = (error == OpenError::Chain).then_some(step.commit().body().author);
+                (CommitSecret::Lost, None)
+            }
+        };
         let secrets = self.next_secrets(&step, &cs);
         let renewal = Renewal::of(step.outcome());
         self.renew_chains(&renewal, changes);
@@ -85,29 +92,32 @@ impl Group {
             reset,
             origin,
             state,
+            lost_chain,
         })
     }
 
     /// The commit's secret, and what opening it consumes: that is consumed even where the secret leads nowhere, because
     /// the author goes on from there.
-    fn commit_secret(&self, device: &Device, step: &Step, entry: &Entry) -> (CommitSecret, Option<Opened>) {
+    fn commit_secret(
+        &self,
+        device: &Device,
+        step: &Step,
+        entry: &Entry,
+    ) -> Result<(CommitSecret, Option<Opened>), OpenError> {
         let body = step.commit().body();
-        let Some(commitment) = &body.commitment else { return (CommitSecret::None, None) };
+        let Some(commitment) = &body.commitment else { return Ok((CommitSecret::None, None)) };
         if let Some(staged) = self.staged.as_ref().filter(|staged| staged.hash == step.commit().hash()) {
             let secret = staged.secret.as_ref().map(Secret::duplicate);
-            return (secret.map_or(CommitSecret::Lost, CommitSecret::Known), None);
+            return Ok((secret.map_or(CommitSecret::Lost, CommitSecret::Known), None));
         }
         let context = EnvelopeContext { purpose: Purpose::CommitSecret, group: self.id(), epoch: body.epoch };
         let delivery = entry.delivery.as_ref().map(|delivery| delivery.0.as_slice());
-        let opened = if step.outcome().needs_initial() {
+        let (secret, opened) = if step.outcome().needs_initial() {
             self.pairwise.open_initial_secret(device, delivery, &body.author, context, commitment)
         } else {
             self.pairwise.open_secret(device, delivery, &body.author, context, commitment)
-        };
-        match opened {
-            Ok((secret, opened)) => (CommitSecret::Known(secret), Some(opened)),
-            Err(_) => (CommitSecret::Lost, None),
-        }
+        }?;
+        Ok((CommitSecret::Known(secret), Some(opened)))
     }
 
     /// The secrets of the epoch that `step` begins. `None` if they cannot be had: the roster advances all the same, and
@@ -130,6 +140,7 @@ impl Group {
         let senders: Vec<DeviceId> = self.senders.keys().copied().collect();
         self.delete_senders(&senders, changes);
         self.pairwise.forget_all(changes);
+        self.confirmation = *step.commit().confirmation();
         self.public.advance(step);
         self.removed = true;
         self.init = None;

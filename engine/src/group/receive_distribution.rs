@@ -8,7 +8,7 @@ use super::receive::{CertificateError, ReceiveError};
 use super::sender_key::{PeerKey, PeerSender, commitment, first_link};
 use super::state::Group;
 use crate::device::Device;
-use crate::envelope::{EnvelopeContext, Purpose};
+use crate::envelope::{EnvelopeContext, OpenError, Purpose};
 use crate::pairwise::{Opened, Upload};
 use crate::ratchet::Chain;
 use crate::record::Changes;
@@ -37,23 +37,25 @@ impl Group {
         let certificate = certificate.verify(leaf.device.as_bytes())?;
         let found = distribution.body().epoch;
         if found != self.epoch() {
-            return Err(ReceiveError::Epoch { current: self.epoch(), found });
+            return Err(ReceiveError::other_epoch(self.epoch(), found));
         }
         check_certificate(&self.public, leaf, certificate.body()).map_err(ReceiveError::Certificate)?;
         let sender = Sender { account: leaf.account, device: from, leaf: index };
         let generation = certificate.body().generation;
         if from == self.me.device {
             self.activate(&distribution, changes)?;
-            return Ok(Event::SenderKey { sender, generation, readable: true });
+            return Ok(Event::SenderKey { sender, generation, readable: true, lost_chain: None });
         }
 
         let since = leaf.since;
         let known = self.senders.get(&from).filter(|known| known.since == since);
         if let Some(known) = known.filter(|known| generation <= known.generation) {
-            let same = |key: &PeerKey| key.certificate.hash() == certificate.hash();
-            return Err(match &known.key {
-                Some(key) if same(key) => ReceiveError::RepeatedDistribution,
-                _ => ReceiveError::Certificate(CertificateError::Generation),
+            return Err(if known.certificate == certificate.hash() {
+                ReceiveError::RepeatedDistribution
+            } else if known.generation == generation {
+                ReceiveError::Certificate(CertificateError::Conflict { device: from })
+            } else {
+                ReceiveError::Certificate(CertificateError::Generation)
             });
         }
         let mut link = known.and_then(|known| known.link);
@@ -61,36 +63,41 @@ impl Group {
             link = Some(first_link(&certificate.hash()));
         }
         // The log has shown the generation, so older ones are refused from here on, whether or not we can read it.
-        let content_key = self.open_content_key(device, entry, &distribution, &from);
-        let mut key = None;
-        if let Some((content_key, opened)) = content_key {
-            key = sender_key(&content_key, &distribution, certificate);
-            self.pairwise.accept(device, opened, now, changes);
+        let certificate_hash = certificate.hash();
+        let (mut key, mut lost_chain) = (None, None);
+        match self.open_content_key(device, entry, &distribution, &from) {
+            Ok((content_key, opened)) => {
+                key = sender_key(&content_key, &distribution, certificate);
+                self.pairwise.accept(device, opened, now, changes);
+            }
+            Err(error) => lost_chain = (error == OpenError::Chain).then_some(from),
         }
         let readable = key.is_some();
         if !readable {
             // Nobody can say what comes between: no alarm over what we could not have read.
             link = None;
         }
-        self.senders
-            .insert(from, PeerSender { since, generation, key, link, pending: PendingMessages::default() });
+        let pending = PendingMessages::default();
+        let (certificate, from_log) = (certificate_hash, true);
+        let sender_state = PeerSender { since, generation, certificate, from_log, key, link, pending };
+        self.senders.insert(from, sender_state);
         self.put_sender_key(&from, changes);
         self.put_sender_chain(&from, changes);
-        Ok(Event::SenderKey { sender, generation, readable })
+        Ok(Event::SenderKey { sender, generation, readable, lost_chain })
     }
 
-    /// The content key, if its delivery opens, with what that consumes.
+    /// The content key and what opening its delivery consumes.
     fn open_content_key(
         &self,
         device: &Device,
         entry: &Entry,
         distribution: &Distribution,
         from: &DeviceId,
-    ) -> Option<(Secret<32>, Opened)> {
+    ) -> Result<(Secret<32>, Opened), OpenError> {
         let body = distribution.body();
         let context = EnvelopeContext { purpose: Purpose::ContentKey, group: self.id(), epoch: body.epoch };
         let delivery = entry.delivery.as_ref().map(|delivery| delivery.0.as_slice());
-        self.pairwise.open_secret(device, delivery, from, context, &body.commitment).ok()
+        self.pairwise.open_secret(device, delivery, from, context, &body.commitment)
     }
 
     /// Our own distribution is in the log: the staged sender key seals from now on.

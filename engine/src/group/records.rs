@@ -7,7 +7,8 @@ use crate::secret::Secret;
 use crate::slots::Slot;
 use conclave_wire::codec::Structure;
 use conclave_wire::ids::{
-    AccountId, CommitHash, Confirmation, DeviceId, Epoch, Generation, MessageIndex, Opaque, Seq, Timestamp,
+    AccountId, CertificateHash, CommitHash, Confirmation, DeviceId, Epoch, Generation, MessageIndex, Opaque,
+    Seq, Timestamp,
 };
 use conclave_wire::limits::MAX_FRAME;
 use minicbor::bytes::ByteArray;
@@ -133,6 +134,7 @@ pub(super) struct UnconfirmedRecord {
 pub(super) struct SenderRecord {
     #[n(0)]
     pub(super) since: Epoch,
+    /// Of the key, if we have it.
     #[n(1)]
     pub(super) certificate: Option<Opaque>,
     #[n(2)]
@@ -143,6 +145,10 @@ pub(super) struct SenderRecord {
     /// What its next generation's first message links to, where a heal or reset ended the last one.
     #[n(4)]
     pub(super) awaited: Option<ByteArray<16>>,
+    #[n(5)]
+    pub(super) certificate_hash: CertificateHash,
+    #[n(6)]
+    pub(super) from_log: bool,
 }
 record!(SenderRecord, "sender record");
 

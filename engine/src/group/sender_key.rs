@@ -165,6 +165,10 @@ pub(crate) struct PeerSender {
     pub(crate) since: Epoch,
     /// The highest generation that the log has shown; lower ones are refused.
     pub(crate) generation: Generation,
+    /// The certificate of that generation, whether or not its key could be had: nobody can hand us another (R60).
+    pub(crate) certificate: CertificateHash,
+    /// Whether the log has shown it, to this device itself, and not only a member said so.
+    pub(crate) from_log: bool,
     /// The key of that generation; `None` if its delivery could not be opened, or it ended with a heal or reset.
     pub(crate) key: Option<PeerKey>,
     /// What the next message should link to; `None` until one was seen.
@@ -174,6 +178,19 @@ pub(crate) struct PeerSender {
 }
 
 impl PeerSender {
+    /// A sender as a member described it.
+    pub(crate) fn from_member(since: Epoch, key: PeerKey) -> Self {
+        Self {
+            since,
+            generation: key.generation(),
+            certificate: key.certificate.hash(),
+            from_log: false,
+            key: Some(key),
+            link: None,
+            pending: PendingMessages::default(),
+        }
+    }
+
     /// Enters a new epoch.
     pub(crate) fn step(&mut self, secrets: Option<&EpochSecrets>) {
         self.pending.clear();

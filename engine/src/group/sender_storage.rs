@@ -46,15 +46,31 @@ impl Group {
         let Some(sender) = self.senders.get(device) else { return };
         let certificate = sender.key.as_ref().map(|key| Opaque(key.certificate.encode()));
         let slot = self.places.slots.take(device);
-        let awaited = sender.link.filter(|_| sender.awaits()).map(ByteArray::from);
-        let (since, generation) = (sender.since, sender.generation);
-        let record = SenderRecord { since, certificate, generation, slot, awaited };
+        let record = SenderRecord {
+            since: sender.since,
+            certificate,
+            generation: sender.generation,
+            slot,
+            awaited: sender.link.filter(|_| sender.awaits()).map(ByteArray::from),
+            certificate_hash: sender.certificate,
+            from_log: sender.from_log,
+        };
         changes.put(self.scope(), [SENDER, device.as_bytes()].concat(), &record);
     }
 
     /// After a sender's secrets, link or pending messages changed.
     pub(super) fn put_sender_chain(&mut self, device: &DeviceId, changes: &mut Changes) {
         self.put_chains_of(std::slice::from_ref(device), changes);
+    }
+
+    /// After another key came in the place of a sender's in the midst of an epoch: its seed stands in the page wherever
+    /// its chain stands.
+    pub(super) fn put_sender_anew(&mut self, device: &DeviceId, changes: &mut Changes) {
+        self.put_sender_key(device, changes);
+        self.put_chain(device, changes);
+        if let Some(slot) = self.places.slots.get(device) {
+            self.put_page(slot.page(), changes);
+        }
     }
 
     /// As [`put_sender_chain`](Self::put_sender_chain), each page once.
@@ -196,10 +212,13 @@ fn peer_sender(
     secrets: Option<SlotRecord>,
     chain: Option<ChainRecord>,
 ) -> Result<PeerSender, LoadError> {
-    let SenderRecord { since, certificate, generation, awaited, .. } = record;
+    let SenderRecord { since, certificate, generation, awaited, certificate_hash, from_log, .. } = record;
+    let sender = |key, link, pending| {
+        let certificate = certificate_hash;
+        PeerSender { since, generation, certificate, from_log, key, link, pending }
+    };
     let Some(SlotRecord { seed, chain: at_start, link: link_at_start }) = secrets else {
-        let (link, pending) = (link(awaited), std::iter::empty().collect());
-        let none = PeerSender { since, generation, key: None, link, pending };
+        let none = sender(None, link(awaited), std::iter::empty().collect());
         return if chain.is_none() { Ok(none) } else { Err(DAMAGED) };
     };
     let ChainRecord { link: last, chain, last_read, pending } = match (at_start, chain) {
@@ -224,5 +243,5 @@ fn peer_sender(
         id: MessageId::from_bytes(*record.id),
         content: record.content.0,
     });
-    Ok(PeerSender { since, generation, key, link: link(last), pending: pending.collect() })
+    Ok(sender(key, link(last), pending.collect()))
 }

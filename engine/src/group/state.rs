@@ -1,6 +1,8 @@
 //! The facade: one group as this device knows it.
 
 use super::event::GroupState;
+use super::receipts::Receipts;
+use super::repair::{Answered, Asked};
 use super::sender_key::{OwnSender, PeerSender};
 use super::sender_storage::SenderPlaces;
 use crate::device::Device;
@@ -28,7 +30,7 @@ pub struct Group {
     pub(super) last_distribution: Seq,
     /// `init` of the current epoch; `None` if it could not be had.
     pub(super) init: Option<Secret<32>>,
-    /// What the head commit confirms, whether or not `init` could be had.
+    /// What the head commit confirms, whether or not `init` could be had: whoever hands us an `init` later must match it.
     pub(super) confirmation: Confirmation,
     pub(super) removed: bool,
     /// Our commit whose fate is unknown.
@@ -39,6 +41,12 @@ pub struct Group {
     pub(super) places: SenderPlaces,
     /// Chains to and from each other device.
     pub(super) pairwise: Pairwise,
+    /// What we asked for.
+    pub(super) asked: Asked,
+    /// What we answered.
+    pub(super) answered: Answered,
+    /// The server's word on recent commits.
+    pub(super) receipts: Receipts,
 }
 
 /// This device, as the group knows it.
@@ -81,6 +89,9 @@ impl Group {
             own: OwnSender::default(),
             senders: BTreeMap::new(),
             places: SenderPlaces::default(),
+            asked: Asked::default(),
+            answered: Answered::default(),
+            receipts: Receipts::default(),
         }
     }
 

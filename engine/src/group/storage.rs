@@ -8,16 +8,20 @@
 //! | `own/key`, `own/staged` | certificate and signing key of our sender keys | distributions of ours, commits |
 //! | `own/state` | our chain, links, unconfirmed messages | every message of ours |
 //! | `own/past` | tags of what we made in this epoch and is done with | what the log shows of ours, commits |
+//! | `repair/asked`, `repair/answered` | when what was asked and answered | repair requests, answers |
+//! | `receipt/` epoch | the server's receipt for a commit | receipts |
 //!
 //! Those of other devices' sender keys are in [`super::sender_storage`], those of pairwise chains in
 //! [`crate::pairwise`].
 
 use super::epoch::SeedAndChain;
 use super::message_id::MessageId;
+use super::receipts::{KeptReceipt, Receipts};
 use super::records::{
     CursorRecord, HeadRecord, OwnKeyRecord, OwnPastRecord, OwnStagedRecord, OwnStateRecord, SecretsRecord,
     StagedRecord, UnconfirmedRecord,
 };
+use super::repair::{Answered, Asked};
 use super::sender_key::{OwnKey, OwnSender, Unconfirmed};
 use super::sender_storage::SenderParts;
 use super::state::{Group, Me, Staged};
@@ -26,7 +30,7 @@ use crate::record::{Changes, LoadError, Records, Scope};
 use crate::secret::Secret;
 use conclave_wire::certificate::UnverifiedCertificate;
 use conclave_wire::codec;
-use conclave_wire::ids::{DeviceId, GroupId, LeafIndex, Opaque};
+use conclave_wire::ids::{DeviceId, Epoch, GroupId, LeafIndex, Opaque};
 use conclave_wire::message::Link;
 use conclave_wire::public_group::{Outcome, PublicGroup};
 use conclave_wire::roster::{Leaf, Roster};
@@ -40,6 +44,9 @@ const OWN_KEY: &[u8] = b"own/key";
 const OWN_STAGED: &[u8] = b"own/staged";
 const OWN_STATE: &[u8] = b"own/state";
 const OWN_PAST: &[u8] = b"own/past";
+const ASKED: &[u8] = b"repair/asked";
+const ANSWERED: &[u8] = b"repair/answered";
+const RECEIPT: &[u8] = b"receipt/";
 
 impl Group {
     pub(super) fn scope(&self) -> Scope {
@@ -145,6 +152,22 @@ impl Group {
         changes.put(self.scope(), OWN_PAST.to_vec(), &record);
     }
 
+    pub(super) fn put_asked(&self, changes: &mut Changes) {
+        changes.put(self.scope(), ASKED.to_vec(), &self.asked);
+    }
+
+    pub(super) fn put_answered(&self, changes: &mut Changes) {
+        changes.put(self.scope(), ANSWERED.to_vec(), &self.answered);
+    }
+
+    pub(super) fn put_receipt(&self, epoch: Epoch, receipt: Option<&KeptReceipt>, changes: &mut Changes) {
+        let name = [RECEIPT, &epoch.0.to_be_bytes()].concat();
+        match receipt {
+            Some(receipt) => changes.put(self.scope(), name, receipt),
+            None => changes.delete(self.scope(), name),
+        }
+    }
+
     /// Loads a group from all records of its [`Scope::Group`].
     pub fn load(id: GroupId, records: Records) -> Result<Self, LoadError> {
         let mut parts = Parts::default();
@@ -167,6 +190,9 @@ struct Parts {
     own_past: Option<OwnPastRecord>,
     senders: SenderParts,
     peers: PeerParts,
+    asked: Asked,
+    answered: Answered,
+    receipts: Receipts,
 }
 
 impl Parts {
@@ -178,6 +204,8 @@ impl Parts {
             OWN_STAGED => self.own_staged = Some(codec::decode(bytes)?),
             OWN_STATE => self.own_state = Some(codec::decode(bytes)?),
             OWN_PAST => self.own_past = Some(codec::decode(bytes)?),
+            ASKED => self.asked = codec::decode(bytes)?,
+            ANSWERED => self.answered = codec::decode(bytes)?,
             name => self.take_indexed(name, bytes)?,
         }
         Ok(())
@@ -187,6 +215,11 @@ impl Parts {
         if let Some(index) = name.strip_prefix(LEAF) {
             let index = index.try_into().map_err(|_| LoadError::Damaged("roster"))?;
             self.leaves.push((LeafIndex(u32::from_be_bytes(index)), codec::decode(bytes)?));
+            return Ok(());
+        }
+        if let Some(epoch) = name.strip_prefix(RECEIPT) {
+            let epoch = epoch.try_into().map_err(|_| LoadError::Damaged("receipt"))?;
+            self.receipts.load(Epoch(u32::from_be_bytes(epoch)), codec::decode(bytes)?);
             return Ok(());
         }
         let known = self.senders.take(name, bytes)? || self.peers.take(name, bytes)?;
@@ -208,6 +241,7 @@ impl Parts {
         let past = self.own_past.ok_or(LoadError::Missing("own past"))?;
         group.own = own_sender(state, past, self.own_key, self.own_staged)?;
         (group.senders, group.places) = self.senders.assemble()?;
+        (group.asked, group.answered, group.receipts) = (self.asked, self.answered, self.receipts);
         Ok(group)
     }
 }

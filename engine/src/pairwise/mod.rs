@@ -53,6 +53,14 @@ impl Pairwise {
         self.settle(|peer| peer.discard(upload), changes);
     }
 
+    /// Forgets the chain to one device, which asked for an initial envelope.
+    pub(crate) fn drop_outgoing(&mut self, device: &DeviceId, changes: &mut Changes) {
+        if self.peers.get_mut(device).is_some_and(Peer::drop_outgoing) {
+            self.touch(device);
+            self.write_pages(changes);
+        }
+    }
+
     /// Chains to many devices, as if the log had shown that they were opened.
     #[cfg(test)]
     pub(crate) fn open_many(

@@ -85,6 +85,11 @@ impl Peer {
         Some((*outgoing.id, index, key))
     }
 
+    /// Forgets the chain in use, so that the next delivery begins another. Says whether there was one.
+    pub(crate) fn drop_outgoing(&mut self) -> bool {
+        self.outgoing.used.take().is_some()
+    }
+
     /// Keeps a new outgoing chain until the log shows what it hangs on.
     pub(crate) fn open_outgoing(&mut self, opened: OpenedChain, upload: Upload, now: Timestamp) {
         let chain = OutgoingChain { id: opened.id.into(), chain: opened.chain, opened: now };

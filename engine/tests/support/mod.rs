@@ -9,6 +9,7 @@ mod history;
 mod log;
 mod operations;
 mod person;
+mod repair;
 mod rng;
 
 pub use devices::{Household, sign_manifest, update};

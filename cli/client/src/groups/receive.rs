@@ -270,7 +270,10 @@ fn is_harmless(error: &ReceiveError) -> bool {
 /// What to do about a refused entry.
 fn advice(error: &ReceiveError) -> &'static str {
     match error {
-        ReceiveError::Commit(_) | ReceiveError::Epoch { .. } | ReceiveError::NotMember => {
+        ReceiveError::Commit(_)
+        | ReceiveError::Withheld { .. }
+        | ReceiveError::LogOrder { .. }
+        | ReceiveError::NotMember => {
             "no honest server stores such an entry: distrust this server, and begin the group anew elsewhere"
         }
         ReceiveError::NeedSenderKey { .. } => {
