@@ -224,6 +224,55 @@ class Welcome(Struct):
     fields = dict(head=B32, init=B32, senders=array(WelcomeSender.shape), note=bstr())
 
 
+# --- 12 repair -----------------------------------------------------------------------------------------------------
+
+class ReceiptBody(Struct):
+    limit = 96
+    fields = dict(group=B32, epoch=U32, commit=B32, seq=uint())
+
+
+class Receipt(Struct):
+    limit = 176
+    fields = dict(body=bstr(), signature=B64)
+
+
+class ForkProof(Struct):
+    limit = 384
+    fields = dict(first=bstr(), second=bstr())
+
+
+_question = variant({
+    0: ("sender key", row(nullable(row(U32, B32)), B32)),
+    1: ("welcome", array(B32, 0, 1)),
+    2: ("initial", array(B32, 0, 1)),
+})
+
+
+class RepairRequestBody(Struct):
+    limit = 256
+    fields = dict(question=_question, group=B32, epoch=U32, head=B32, asker=B32, since=U32, prekeys=row(B32, uint()),
+                  time=uint())
+
+    def items(self):
+        names = {"sender key": 0, "welcome": 1, "initial": 2}
+        return [[names[self.question[0]], self.question[1]], *super().items()[1:]]
+
+
+class RepairRequest(Struct):
+    limit = 336
+    fields = dict(body=bstr(), signature=B64)
+
+
+class SenderKeyAnswer(Struct):
+    limit = 640
+    fields = dict(head=B32, seq=uint(), certificate=bstr(), seed=B32, chain_key=B32,
+                  link=nullable(bstr(16)), index=uint(16))
+
+
+class WelcomeAnswer(Struct):
+    fields = dict(head=B32, seq=uint(), init=B32, yours=nullable(bstr()), senders=array(WelcomeSender.shape))
+
+
 COMMIT, DISTRIBUTION, MESSAGE = range(3)
 
 

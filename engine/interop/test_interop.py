@@ -373,6 +373,39 @@ class Vectors(unittest.TestCase):
             self.check(v, payload=payload)
             self.assertEqual(st.Welcome.read(payload).bytes(), payload)
 
+    def test_receipt(self):
+        for v in load("receipt"):
+            receipts = []
+            for r in v["receipts"]:
+                body = st.ReceiptBody(x(r["group"]), r["epoch"], x(r["commit"]), r["seq"]).bytes()
+                digest = H("receipt", body)
+                receipts.append((x(r["commit"]), st.Receipt(body, sign(x(r["server_seed"]), "receipt", digest)).bytes()))
+                self.check(r, body=body, digest=digest, receipt=receipts[-1][1])
+                self.assertEqual(st.ReceiptBody.read(st.Receipt.read(receipts[-1][1]).body).bytes(), body)
+            self.check(v, proof=st.ForkProof(*[receipt for _, receipt in sorted(receipts)]).bytes())
+
+    def test_repair_request(self):
+        for v in load("repair_request"):
+            asked, known = x(v["asked"]), [v["generation"], x(v["certificate"])]
+            question = {"sender key": ("sender key", [known, asked]), "first sender key": ("sender key", [None, asked]),
+                        "welcome": ("welcome", []), "initial": ("initial", [asked])}[v["question"]]
+            body = st.RepairRequestBody(question, x(v["group"]), v["epoch"], x(v["head"]), x(v["asker"]), v["since"],
+                                        [x(v["prekeys"]), v["prekeys_time"]], v["time"]).bytes()
+            digest = H("repair request", body)
+            request = st.RepairRequest(body, sign(x(v["asker_seed"]), "repair request", digest)).bytes()
+            self.check(v, body=body, digest=digest, request=request)
+            self.assertEqual(st.RepairRequestBody.read(body).bytes(), body)
+
+    def test_repair_answer(self):
+        for v in load("repair_answer"):
+            key = [x(v["certificate"]), x(v["seed"]), x(v["chain_key"]), v["index"]]
+            place = [x(v["head"]), v["seq"]]
+            sender_key = st.SenderKeyAnswer(*place, *key[:3], x(v["link"]), v["index"]).bytes()
+            welcome = st.WelcomeAnswer(*place, x(v["init"]), x(v["yours"]), [st.WelcomeSender(*key)]).bytes()
+            self.check(v, sender_key_payload=sender_key, welcome_payload=welcome)
+            self.assertEqual(st.WelcomeAnswer.read(welcome).bytes(), welcome)
+            self.assertEqual(st.SenderKeyAnswer.read(sender_key).bytes(), sender_key)
+
     def test_login(self):
         for v in load("login"):
             digest = H("login", x(v["nonce"]), x(v["account"]), x(v["device_key"]), v["server"].encode())

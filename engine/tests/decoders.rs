@@ -16,6 +16,8 @@ use conclave_engine::wire::message::{MessageView, assemble};
 use conclave_engine::wire::name::Name;
 use conclave_engine::wire::prekeys::Prekeys;
 use conclave_engine::wire::public_group::PublicGroup;
+use conclave_engine::wire::receipt::{ForkProof, ServerKey, UnverifiedReceipt};
+use conclave_engine::wire::repair::UnverifiedRepairRequest;
 use conclave_engine::wire::roster::{Leaf, Role};
 use conclave_engine::wire::run::{self, RunView};
 use conclave_engine::{Device, Event, LinkCode, Linking, Newcomer, PrekeyBook, ShareAccountKey};
@@ -67,6 +69,13 @@ fn decode_as_everything(bytes: &[u8]) {
         assert_eq!(ciphertexts.len(), usize::from(view.count()));
         assert_eq!(run::assemble(&view.header, view.link, view.hedge, &ciphertexts, &view.signature), bytes);
     }
+    if let Ok(receipt) = UnverifiedReceipt::decode(bytes) {
+        assert_eq!(receipt.trust_own_storage().encode(), bytes);
+    }
+    if let Ok(request) = UnverifiedRepairRequest::decode(bytes) {
+        assert_eq!(request.trust_own_storage().encode(), bytes);
+    }
+    let _ = ForkProof::decode_and_verify(bytes, &ServerKey::from_bytes([1; 32]));
     let _ = PrekeyBook::default().insert(bytes);
     let text = String::from_utf8_lossy(bytes);
     let _ = text.parse::<Name>();
@@ -132,6 +141,8 @@ fn sample() -> Sample {
         codec::encode(log.roster().devices().next().unwrap().1),
         log.commits(log.head()).next().unwrap().to_vec(),
     ];
+    structures.push(reader.copy().ask_initial(None).unwrap());
+    structures.push(reader.copy().ask_sender_key(&alice).unwrap());
     structures.extend(entries.iter().map(|entry| entry.body.0.clone()));
     Sample { log, reader, entries, structures }
 }

@@ -15,7 +15,7 @@ use ed25519_dalek::SigningKey;
 use libcrux_ml_kem::mlkem768;
 use serde_json::json;
 
-const CONTEXTS: [&str; 36] = [
+const CONTEXTS: [&str; 38] = [
     "backup",
     "certificate of nothing", // an unused purpose: any text derives its own function
     "chain",
@@ -44,6 +44,8 @@ const CONTEXTS: [&str; 36] = [
     "message",
     "pairwise chain",
     "prekeys",
+    "receipt",
+    "repair request",
     "roster",
     "roster leaf",
     "roster node",
@@ -103,6 +105,8 @@ fn contexts() {
         &conclave_wire::hash::ROSTER_NODE,
         &conclave_wire::hash::ROSTER,
         &conclave_wire::hash::LOGIN,
+        &conclave_wire::hash::RECEIPT,
+        &conclave_wire::hash::REPAIR_REQUEST,
         &conclave_wire::hash::GROUP_MESSAGE,
         &conclave_wire::hash::GROUP_MESSAGE_IN_RUN,
     ];

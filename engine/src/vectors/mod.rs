@@ -10,6 +10,7 @@ mod frames;
 mod identity;
 mod negative;
 mod padding;
+mod repair;
 mod roster;
 mod safety_number;
 pub(crate) mod second;

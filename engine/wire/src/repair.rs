@@ -3,12 +3,12 @@
 //! ```text
 //!     body      version ‖ CBOR [ question, group: bstr 32, epoch: uint, head: bstr 32, asker: bstr 32, since: uint,
 //!                                prekeys: [prekeys: bstr 32, time: uint ms], time: uint ms ]
-//!     question  [0, [of: bstr 32, known: null / [generation: uint, certificate: bstr 32]]]   a sender key
-//!               [1, [to: null / bstr 32]]                                                    a welcome
-//!               [2, [to: null / bstr 32]]                                                    an initial envelope
+//!     question  [0, [known: null / [generation: uint, certificate: bstr 32], of: bstr 32]]   a sender key
+//!               [1, [? to: bstr 32]]                                                         a welcome
+//!               [2, [? to: bstr 32]]                                                         an initial envelope
 //! ```
 //!
-//! carried in a [`Signed`] by the asking device. `since` is the asker's in the roster, so that a request dies with a
+//! carried in a [`Signed`] by the asking device; where `to` is missing, anybody is asked. `since` is the asker's in the roster, so that a request dies with a
 //! removal; `prekeys` are the asker's newest ones, so that nobody is made to answer to older ones.
 
 use crate::codec::Structure;
@@ -24,12 +24,12 @@ pub enum Question {
     /// The present sender key of a device, which alone answers.
     #[n(0)]
     SenderKey {
-        /// Whose.
-        #[n(0)]
-        of: DeviceId,
         /// The last one that the asker knows of.
-        #[n(1)]
+        #[n(0)]
         known: Option<KnownKey>,
+        /// Whose.
+        #[n(1)]
+        of: DeviceId,
     },
     /// The secrets of the present epoch.
     #[n(1)]

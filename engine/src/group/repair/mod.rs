@@ -15,6 +15,8 @@ mod envelope;
 mod liars;
 mod need;
 mod payload;
+#[cfg(test)]
+mod vectors;
 
 pub use accept::{AcceptError, Repair, Repaired};
 pub use accept_sender_key::KeyRepair;

@@ -2,10 +2,9 @@
 //!
 //! ```text
 //!     sender key  version ‖ CBOR [ head: bstr 32, seq: uint, certificate: bstr, seed: bstr 32, chain key: bstr 32,
-//!                                  index: uint, link: null / bstr 16 ]
-//!     welcome     version ‖ CBOR [ head: bstr 32, seq: uint, init: bstr 32,
-//!                                  senders: [* [certificate: bstr, seed: bstr 32, chain key: bstr 32, index: uint]],
-//!                                  yours: null / bstr ]
+//!                                  link: null / bstr 16, index: uint ]
+//!     welcome     version ‖ CBOR [ head: bstr 32, seq: uint, init: bstr 32, yours: null / bstr,
+//!                                  senders: [* [certificate: bstr, seed: bstr 32, chain key: bstr 32, index: uint]] ]
 //! ```
 //!
 //! sealed to the asker in an initial envelope of purpose 4 or 5, group and epoch. `seq` is the last entry of the log that
@@ -32,11 +31,11 @@ pub(super) struct SenderKeyAnswer {
     pub(super) seed: Secret<32>,
     #[n(4)]
     pub(super) chain: Secret<32>,
-    #[n(5)]
-    pub(super) index: MessageIndex,
     /// What the next message links to; `None` while messages before it may still come or be lost.
-    #[n(6)]
+    #[n(5)]
     pub(super) link: Option<ByteArray<16>>,
+    #[n(6)]
+    pub(super) index: MessageIndex,
 }
 
 impl Structure for SenderKeyAnswer {
@@ -53,12 +52,12 @@ pub(super) struct WelcomeAnswer {
     pub(super) seq: Seq,
     #[n(2)]
     pub(super) init: Secret<32>,
-    /// Every active sender key but the asker's.
-    #[n(3)]
-    pub(super) senders: Vec<WelcomeSender>,
     /// The asker's own last certificate that the answerer has: after a restore the asker must go on above it.
-    #[n(4)]
+    #[n(3)]
     pub(super) yours: Option<Opaque>,
+    /// Every active sender key but the asker's.
+    #[n(4)]
+    pub(super) senders: Vec<WelcomeSender>,
 }
 
 impl Structure for WelcomeAnswer {
