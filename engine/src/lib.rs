@@ -110,6 +110,13 @@
 //! let _changes = laptop.revoke(&phone.id(), now)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # What is missing, and what is wrong
+//!
+//! An entry that shows that something is missing here tells what: [`ReceiveError::need`] and [`Event::needs`]. Each
+//! [`Need`] has its question ([`Group::ask_sender_key`], [`Group::ask_welcome`], [`Group::ask_initial`]), a signed request
+//! that other members [`answer`](Group::answer) and whose answer this device [`takes`](Group::accept_answer). How both
+//! travel is the embedder's. What somebody did that no honest program does is an [`Alarm`], which a user must see.
 
 mod addressee;
 mod aead;
