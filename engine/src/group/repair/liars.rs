@@ -242,10 +242,26 @@ fn wrong_chains() {
         case.carol.texts().iter().rev().take(2).collect::<Vec<_>>(),
         ["in the next epoch", "after a restart"]
     );
-    // With the right seed and the wrong chain it is the same.
-    let chain = Secret::from_bytes([7; 32]);
-    let repair = case.sender_key(|answer, _| answer.chain = chain).unwrap();
-    assert!(matches!(repair, Repair::SenderKey { key: KeyRepair::Differed, .. }));
+    // With the right seed and the wrong chain it is the same, and the other way round; both are stored, wherever the
+    // chain that they replace was.
+    case.bob.send(&mut case.log, &case.keys, b"moves the chain");
+    case.catch_up();
+    let bob = case.bob.device.id();
+    for change in
+        [(|answer, secret| answer.chain = secret) as fn(&mut SenderKeyAnswer, _), |answer, secret| {
+            answer.seed = secret;
+        }]
+    {
+        let repair = case.sender_key(|answer, _| change(answer, Secret::from_bytes([7; 32]))).unwrap();
+        assert!(matches!(repair, Repair::SenderKey { key: KeyRepair::Differed, .. }));
+        let held = |carol: &mut Person| {
+            let key = carol.group().senders[&bob].key.as_ref().unwrap();
+            (key.seed.duplicate(), key.chain.chain().duplicate())
+        };
+        let before = held(&mut case.carol);
+        case.carol.restart();
+        assert_eq!(held(&mut case.carol), before);
+    }
 }
 
 /// (R125) Only Carol's own signature says how far she was: nobody can use up her generations.
