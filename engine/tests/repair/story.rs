@@ -71,6 +71,18 @@ fn a_sender_key_between_messages() {
     case.carol.catch_up(&case.log);
     assert_eq!(case.carol.texts().last().unwrap(), "and then");
     assert_eq!(case.carol.read.last().unwrap().continuity, Continuity::First);
+    // What was under way and never arrived is no gap either.
+    case.carol_misses_a_key();
+    case.wait(conclave_engine::limits::REPAIR_INTERVAL);
+    case.bob.seal(b"never posted").unwrap();
+    let request = case.carol.ask_sender_key(&case.bob).unwrap();
+    let answer = case.bob.answer_with(&request, &case.keys);
+    case.carol.accept(&answer).unwrap();
+    case.alice.change(&mut case.log, &case.keys, vec![case.dave.remove_operation()]);
+    case.bob_says(b"in the next epoch");
+    case.carol.catch_up(&case.log);
+    assert_eq!(case.carol.texts().last().unwrap(), "in the next epoch");
+    assert_eq!(case.carol.read.last().unwrap().continuity, Continuity::First);
 }
 
 /// (R113) (R124) Carol lacks an epoch's secrets: she asks anybody, is answered by Bob, reads and sends.
