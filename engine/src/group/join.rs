@@ -134,7 +134,8 @@ impl Newcomer {
 
     /// Passes an entry of the log, for a device that will join [without a welcome](Self::without_welcome): commits are
     /// checked as by [`commit`](Self::commit), of the rest it is noted what this device distributed itself before its
-    /// state was lost (R95). Begin with any commit that follows those that were walked, then leave nothing out.
+    /// state was lost (R95). Begin with the commit that added this device last, or with the genesis, and leave nothing out;
+    /// what is not passed is not counted.
     pub fn pass(&mut self, device: &Device, entry: &Entry) -> Result<(), JoinError> {
         let follows = self.past.passed.is_none_or(|passed| passed.next() == Some(entry.seq));
         let begins = self.past.passed.is_some() || entry.kind == EntryKind::Commit;
