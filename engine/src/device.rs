@@ -17,7 +17,7 @@ use conclave_wire::limits::CLOCK_SKEW;
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::manifest::{Manifest, ManifestError};
 use conclave_wire::prekeys::{OneTimePrekey, Prekeys};
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::SigningKey;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ use conclave_wire::codec::Structure;
 use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, ManifestVersion, Opaque, Timestamp};
 use conclave_wire::manifest::{Manifest, ManifestBody, ManifestError};
 use conclave_wire::membership::Membership;
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::SigningKey;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use thiserror::Error;

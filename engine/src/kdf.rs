@@ -82,5 +82,12 @@ pub(crate) fn derive_aead(context: &Context, parts: &[&[u8]]) -> (Secret<32>, [u
 
 /// The public commitment to a secret.
 pub(crate) fn commit(context: &Context, parts: &[&[u8]]) -> Commitment {
-    Commitment::from_bytes(context.hash(parts))
+    Commitment::from_bytes(hash_of_secret(context, parts))
+}
+
+/// What [`Context::hash`] gives, for parts that are secret: nothing of them is left in the hash function's state.
+pub(crate) fn hash_of_secret(context: &Context, parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    context.fill(parts, &mut hash);
+    hash
 }

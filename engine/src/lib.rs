@@ -120,6 +120,7 @@
 
 mod addressee;
 mod aead;
+mod agreement;
 mod backup;
 mod device;
 mod envelope;

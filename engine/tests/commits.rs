@@ -227,7 +227,7 @@ fn added_and_changed_accounts() {
     assert_eq!(case.of(|c| &c.alice, claims_bobs_device.clone()), CommitError::AlreadyMember);
     let even_if_bob_leaves = [vec![case.bob.remove_operation()], claims_bobs_device].concat();
     assert_eq!(case.of(|c| &c.alice, even_if_bob_leaves), CommitError::AlreadyMember);
-    let erin = Forger { account: bob.device.clone(), device: dave.device.clone() };
+    let erin = Forger { account: bob.device.duplicate(), device: dave.device.duplicate() };
     let one_device_of_two = vec![manifest(&dave, &[&dave], START), manifest(&erin, &[&erin], START)];
     assert_eq!(case.of(|c| &c.alice, one_device_of_two), CommitError::AlreadyMember);
 

@@ -8,8 +8,8 @@ use conclave_engine::wire::ids::{DeviceId, ManifestVersion, Timestamp};
 use conclave_engine::wire::limits::MAX_MANIFEST_CHAIN;
 use conclave_engine::wire::manifest::{Manifest, ManifestBody};
 use conclave_engine::wire::membership::Membership;
+use conclave_engine::wire::signature::SigningKey;
 use conclave_engine::{AdoptError, Device, LoadError, RevokeError, Scope, SignManifestError, StagedManifest};
-use ed25519_dalek::SigningKey;
 use support::{Forger, Person, START, flip};
 
 /// Who holds the account key and signs what they like.

@@ -12,9 +12,9 @@ use conclave_engine::wire::manifest::{Manifest, ManifestError};
 use conclave_engine::wire::membership::Membership;
 use conclave_engine::wire::public_group::CommitError;
 use conclave_engine::wire::roster::Role;
+use conclave_engine::wire::signature::SigningKey;
 use conclave_engine::wire::update::UpdateError;
 use conclave_engine::{Event, GroupState, PrekeyBook, ReceiveError};
-use ed25519_dalek::SigningKey;
 use std::time::Duration;
 use support::{Forger, Household, Log, Person, flip, gather, sign_manifest, update};
 

@@ -8,8 +8,8 @@ mod support;
 use conclave_engine::wire::ids::Timestamp;
 use conclave_engine::wire::prekeys::{AgreementKey, KemKey, Prekeys, PrekeysBody, PrekeysError};
 use conclave_engine::wire::roster::Role;
+use conclave_engine::wire::signature::SigningKey;
 use conclave_engine::{Device, PrekeyBook, PrekeyBookError, ReceiveError, SealError};
-use ed25519_dalek::SigningKey;
 use std::time::Duration;
 use support::{Person, START, SeedRng, gather};
 

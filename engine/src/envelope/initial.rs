@@ -25,6 +25,7 @@
 use super::context::EnvelopeContext;
 use super::merkle_path;
 use crate::aead;
+use crate::agreement::PrivateKey;
 use crate::kdf;
 use crate::padding;
 use crate::pairwise::OpenedChain;
@@ -37,13 +38,11 @@ use conclave_wire::ids::{
 };
 use conclave_wire::limits::MAX_FRAME;
 use conclave_wire::prekeys::AgreementKey;
-use conclave_wire::signature::{self, Label, Signature};
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::{self, Label, Signature, SigningKey};
 use libcrux_ml_kem::mlkem768;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use thiserror::Error;
-use x25519_dalek::{PublicKey, SharedSecret, StaticSecret};
 use zeroize::Zeroizing;
 
 const LABEL: Label = Label("conclave v1 sign envelope");
@@ -175,7 +174,7 @@ pub(crate) fn seal_initial(
     context: EnvelopeContext,
     rng: &mut impl CryptoRng,
 ) -> Vec<(InitialEnvelope, OpenedChain)> {
-    let ephemeral = StaticSecret::from(*Secret::<32>::random(rng).as_bytes());
+    let ephemeral = PrivateKey::new(&Secret::random(rng));
     let drafts: Vec<_> = recipients
         .into_iter()
         .map(|recipient| Draft::new(sender, &recipient, context, &ephemeral, rng))
@@ -201,7 +200,7 @@ impl Draft {
         sender: &Sender<'_>,
         recipient: &Recipient<'_>,
         context: EnvelopeContext,
-        ephemeral: &StaticSecret,
+        ephemeral: &PrivateKey,
         rng: &mut impl CryptoRng,
     ) -> Self {
         let prekeys = recipient.prekeys.verified().body();
@@ -209,11 +208,14 @@ impl Draft {
         let randomness = Secret::<32>::random(rng);
         let (kem_ciphertext, shared) = mlkem768::encapsulate(&kem_key, *randomness.as_bytes());
         let shared = Secret::from_bytes(shared);
-        let agree = |key: &AgreementKey| ephemeral.diffie_hellman(&PublicKey::from(*key.as_bytes()));
+        // Usable prekeys are not of small order, nor is a one-time prekey that is given, so there always is a result. Were
+        // there none, this would seal an envelope that nobody opens.
+        let mut agree =
+            |key: &AgreementKey| ephemeral.agree(key.as_bytes()).unwrap_or_else(|| Secret::random(rng));
         let one_time = recipient.one_time.as_ref().map(GivenOneTime::key);
         let agreements = (agree(&prekeys.agreement), one_time.map(agree));
         let envelope = InitialEnvelope {
-            ephemeral: PublicKey::from(ephemeral).to_bytes(),
+            ephemeral: ephemeral.public(),
             kem_ciphertext: *kem_ciphertext.as_slice(),
             one_time: recipient.one_time.as_ref().map(GivenOneTime::id),
             prekeys: recipient.prekeys.verified().hash(),
@@ -252,13 +254,12 @@ impl InitialEnvelope {
         prekeys: &PrivatePrekeys,
         one_time: Option<&OneTimePrivate>,
     ) -> Result<InitialOpening, InitialError> {
-        let agree = |private: StaticSecret| private.diffie_hellman(&PublicKey::from(self.ephemeral));
-        let agreements = (agree(prekeys.agreement()), one_time.map(|private| agree(private.agreement())));
-        let contributory = agreements.0.was_contributory()
-            && agreements.1.as_ref().is_none_or(SharedSecret::was_contributory);
-        if self.one_time.is_some() != one_time.is_some() || !contributory {
+        if self.one_time.is_some() != one_time.is_some() {
             return Err(InitialError::Keys);
         }
+        let agree = |private: PrivateKey| private.agree(&self.ephemeral).ok_or(InitialError::Keys);
+        let one_time_agreement = one_time.map(|private| agree(private.agreement())).transpose()?;
+        let agreements = (agree(prekeys.agreement())?, one_time_agreement);
         let shared = prekeys.decapsulate(&self.kem_ciphertext);
         let one_time_key = one_time.map(OneTimePrivate::public);
         let transcript = self.transcript(&me.0, &me.1, one_time_key.as_ref());
@@ -309,7 +310,7 @@ impl InitialEnvelope {
 }
 
 fn leaf(transcript: &[u8; 32], body: &[u8]) -> [u8; 32] {
-    kdf::ENVELOPE_LEAF.hash(&[transcript, &kdf::ENVELOPE_INNER.hash(&[body])])
+    kdf::ENVELOPE_LEAF.hash(&[transcript, &kdf::hash_of_secret(&kdf::ENVELOPE_INNER, &[body])])
 }
 
 struct EnvelopeKeys {
@@ -322,12 +323,12 @@ impl EnvelopeKeys {
     /// From the agreement with the signed prekey, that with the one-time prekey if there is one, and the shared secret of
     /// the KEM. How many there are shows in the transcript.
     fn derive(
-        (signed, one_time): &(SharedSecret, Option<SharedSecret>),
+        (signed, one_time): &(Secret<32>, Option<Secret<32>>),
         shared: &Secret<32>,
         transcript: &[u8; 32],
     ) -> Self {
         let one_time = one_time.as_ref().map_or(&[][..], |agreement| agreement.as_bytes());
-        let parts = [signed.as_bytes(), one_time, shared.as_bytes(), transcript];
+        let parts = [&signed.as_bytes()[..], one_time, shared.as_bytes(), transcript];
         let wide: Secret<92> = kdf::derive(&kdf::INITIAL, &parts);
         let (mut key, mut chain_key) = (Secret::zeroed(), Secret::zeroed());
         let (mut nonce, mut id) = ([0; 24], [0; 4]);

@@ -20,8 +20,7 @@ use conclave_wire::ids::{CertificateHash, CommitHash, GroupId, MessageIndex, Opa
 use conclave_wire::message::{self, Header};
 use conclave_wire::roster::Role;
 use conclave_wire::run;
-use conclave_wire::signature::{self, Label};
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::{self, Label, SigningKey};
 use std::collections::BTreeMap;
 
 struct Case {
@@ -108,7 +107,7 @@ fn padded(text: &[u8]) -> Vec<u8> {
 
 impl Case {
     fn signing(person: &mut Person) -> SigningKey {
-        person.group().own.active.as_ref().unwrap().signing.clone()
+        person.group().own.active.as_ref().unwrap().signing.duplicate()
     }
 
     /// What a copy of Carol makes of it; refused, she is as before.
@@ -161,7 +160,7 @@ fn what_is_signed_and_not_sent() {
 #[test]
 fn a_member_cannot_write_as_another() {
     let mut case = talking();
-    let (bob, device) = (Case::signing(&mut case.bob), case.bob.device.signing_key().clone());
+    let (bob, device) = (Case::signing(&mut case.bob), case.bob.device.signing_key().duplicate());
     for signer in [&bob, &device] {
         let text = padded(b"as alice");
         let message =
@@ -176,7 +175,7 @@ fn a_member_cannot_write_a_run_as_another() {
     let mut case = talking();
     let keys = [&mut case.alice, &mut case.bob].map(Case::signing);
     let [alice, bob] = &keys;
-    let device = case.alice.device.signing_key().clone();
+    let device = case.alice.device.signing_key().duplicate();
     let (one, two) = (padded(b"one"), padded(b"two"));
     for (label, signer) in [(RUN_LABEL, bob), (RUN_LABEL, &device), (LABEL, alice)] {
         let run = forge_run(&mut case.bob, &case.alice, label, signer, &[&one, &two]);

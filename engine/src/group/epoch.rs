@@ -49,5 +49,5 @@ pub(crate) struct SeedAndChain {
 
 /// The confirmation that belongs to an epoch's init secret, for who was given that secret in a welcome.
 pub(crate) fn confirmation(init: &Secret<32>) -> Confirmation {
-    Confirmation::from_bytes(kdf::CONFIRM.hash(&[init.as_bytes()]))
+    Confirmation::from_bytes(kdf::hash_of_secret(&kdf::CONFIRM, &[init.as_bytes()]))
 }

@@ -14,7 +14,7 @@ use crate::support::{Log, Person, START, SeedRng, gather};
 use conclave_wire::certificate::CertificateBody;
 use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, Epoch, Generation};
 use conclave_wire::roster::Role;
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::SigningKey;
 use std::collections::BTreeMap;
 
 const MANY: usize = 1000;

@@ -11,8 +11,7 @@ use crate::secret::Secret;
 use conclave_wire::certificate::{Certificate, CertificateBody, SenderPublicKey};
 use conclave_wire::ids::{CertificateHash, Commitment, Epoch, Generation, MessageIndex, Timestamp};
 use conclave_wire::message::Link;
-use conclave_wire::signature::{PublicKey, SignatureError};
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::{PublicKey, SignatureError, SigningKey};
 use rand_core::CryptoRng;
 use std::collections::VecDeque;
 

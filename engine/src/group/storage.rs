@@ -34,7 +34,7 @@ use conclave_wire::ids::{DeviceId, Epoch, GroupId, LeafIndex, Opaque};
 use conclave_wire::message::Link;
 use conclave_wire::public_group::{Outcome, PublicGroup};
 use conclave_wire::roster::{Leaf, Roster};
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::SigningKey;
 use minicbor::bytes::ByteArray;
 
 const CURSOR: &[u8] = b"cursor";

@@ -15,7 +15,7 @@ use conclave_wire::limits::MAX_MANIFEST_CHAIN;
 use conclave_wire::manifest::{Manifest, ManifestBody, ManifestError};
 use conclave_wire::membership::Membership;
 use conclave_wire::prekeys::Prekeys;
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::SigningKey;
 use std::time::Duration;
 use zeroize::Zeroizing;
 

@@ -19,7 +19,7 @@ use conclave_wire::ids::{AccountId, DeviceId, Opaque, Timestamp};
 use conclave_wire::limits::MAX_FRAME;
 use conclave_wire::manifest::{Manifest, ManifestError};
 use conclave_wire::membership::Membership;
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::SigningKey;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
@@ -169,7 +169,7 @@ impl Linking {
                 AccountKey::Held(key)
             }
         };
-        let identity = Identity::new(account, self.key.clone(), manifests);
+        let identity = Identity::new(account, self.key.duplicate(), manifests);
         let mut changes = Changes::default();
         changes.delete(Scope::Device, RECORD.to_vec());
         let (device, made) = Device::begin(identity, now, rng);

@@ -5,6 +5,7 @@
 //!     onetime-next    version ‖ CBOR uint                          the id of the next one
 //! ```
 
+use crate::agreement::PrivateKey;
 use crate::limits::MAX_ONE_TIME_PREKEYS;
 use crate::record::{Changes, LoadError, Scope};
 use crate::secret::Secret;
@@ -14,7 +15,6 @@ use conclave_wire::prekeys::{AgreementKey, OneTimePrekey};
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use std::collections::BTreeMap;
-use x25519_dalek::{PublicKey, StaticSecret};
 
 /// First part of the names of private halves.
 const UNUSED: &[u8] = b"onetime/";
@@ -35,12 +35,12 @@ impl OneTimePrivate {
         Self(Secret::from_bytes(bytes))
     }
 
-    pub(crate) fn agreement(&self) -> StaticSecret {
-        StaticSecret::from(*self.0.as_bytes())
+    pub(crate) fn agreement(&self) -> PrivateKey {
+        PrivateKey::new(&self.0)
     }
 
     pub(crate) fn public(&self) -> AgreementKey {
-        AgreementKey::from_bytes(PublicKey::from(&self.agreement()).to_bytes())
+        AgreementKey::from_bytes(self.agreement().public())
     }
 }
 

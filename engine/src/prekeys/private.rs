@@ -7,16 +7,16 @@
 //!
 //! The ML-KEM library does not wipe its keys, so the 64-byte seed is kept, in a type of ours, and expanded on use.
 
+use crate::agreement::PrivateKey;
 use crate::secret::Secret;
 use conclave_wire::codec::Structure;
 use conclave_wire::ids::{DeviceKey, Opaque, Timestamp};
 use conclave_wire::limits::MAX_FRAME;
 use conclave_wire::prekeys::{AgreementKey, KemKey, Prekeys, PrekeysBody, PrekeysError};
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::SigningKey;
 use libcrux_ml_kem::mlkem768;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
-use x25519_dalek::{PublicKey, StaticSecret};
 
 /// A device's own prekeys with their private halves.
 pub(crate) struct PrivatePrekeys {
@@ -33,9 +33,7 @@ impl PrivatePrekeys {
         let body = PrekeysBody {
             device: DeviceKey::from_bytes(device.verifying_key().to_bytes()),
             time: now,
-            agreement: AgreementKey::from_bytes(
-                PublicKey::from(&StaticSecret::from(*agreement.as_bytes())).to_bytes(),
-            ),
+            agreement: AgreementKey::from_bytes(PrivateKey::new(&agreement).public()),
             kem: KemKey::from_bytes(*kem_key_pair(&kem_seed).pk()),
         };
         Self { public: Prekeys::new(body, device), superseded: None, agreement, kem_seed }
@@ -45,8 +43,8 @@ impl PrivatePrekeys {
         &self.public
     }
 
-    pub(crate) fn agreement(&self) -> StaticSecret {
-        StaticSecret::from(*self.agreement.as_bytes())
+    pub(crate) fn agreement(&self) -> PrivateKey {
+        PrivateKey::new(&self.agreement)
     }
 
     /// ML-KEM never fails: a ciphertext that does not fit gives a shared secret that nobody knows (FIPS 203, implicit

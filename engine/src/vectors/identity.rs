@@ -10,8 +10,7 @@ use conclave_wire::login::{Login, Nonce};
 use conclave_wire::manifest::{Manifest, ManifestBody};
 use conclave_wire::membership::Membership;
 use conclave_wire::prekeys::{AgreementKey, KemKey, Prekeys, PrekeysBody};
-use conclave_wire::signature::Signature;
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::{Signature, SigningKey};
 use libcrux_ml_kem::mlkem768;
 use serde_json::json;
 

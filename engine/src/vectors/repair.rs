@@ -7,7 +7,7 @@ use conclave_wire::ids::{CertificateHash, CommitHash, DeviceId, Epoch, Generatio
 use conclave_wire::receipt::{ForkProof, Receipt, ReceiptBody, ServerKey, UnverifiedReceipt};
 use conclave_wire::repair::{KnownKey, Question, RepairRequest, RepairRequestBody, UnverifiedRepairRequest};
 use conclave_wire::roster::PinnedPrekeys;
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::SigningKey;
 use serde_json::{Value, json};
 
 fn receipt(name: &str) -> (Vec<u8>, Value) {

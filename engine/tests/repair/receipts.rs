@@ -7,8 +7,8 @@ use conclave_engine::wire::commit::Operation;
 use conclave_engine::wire::ids::{CommitHash, Epoch, GroupId, Seq};
 use conclave_engine::wire::receipt::{ForkProof, Receipt, ReceiptBody, ServerKey};
 use conclave_engine::wire::roster::Role;
+use conclave_engine::wire::signature::SigningKey;
 use conclave_engine::{Alarm, ReceiptError, Verdict};
-use ed25519_dalek::SigningKey;
 
 fn server() -> (SigningKey, ServerKey) {
     let key = SigningKey::from_bytes(&[77; 32]);

@@ -5,7 +5,7 @@ use conclave_engine::wire::commit::Operation;
 use conclave_engine::wire::ids::{AccountId, DeviceKey, ManifestVersion, Opaque, Timestamp};
 use conclave_engine::wire::manifest::{Manifest, ManifestBody};
 use conclave_engine::wire::membership::Membership;
-use ed25519_dalek::SigningKey;
+use conclave_engine::wire::signature::SigningKey;
 
 /// A manifest of `account` with these devices, following `previous`.
 pub fn sign_manifest(

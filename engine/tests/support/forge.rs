@@ -6,7 +6,7 @@ use conclave_engine::wire::certificate::{Certificate, CertificateBody};
 use conclave_engine::wire::commit::{Commit, CommitBody, UnverifiedCommit};
 use conclave_engine::wire::distribution::{Distribution, DistributionBody};
 use conclave_engine::wire::ids::{Commitment, Confirmation, Epoch, Opaque};
-use ed25519_dalek::SigningKey;
+use conclave_engine::wire::signature::SigningKey;
 use minicbor::Decoder;
 use minicbor::data::Type;
 

@@ -4,8 +4,8 @@ use super::{Log, Person};
 use conclave_engine::wire::commit::Operation;
 use conclave_engine::wire::ids::Opaque;
 use conclave_engine::wire::manifest::Manifest;
+use conclave_engine::wire::signature::SigningKey;
 use conclave_engine::{CommitUpload, PrekeyBook, Scope, StageError};
-use ed25519_dalek::SigningKey;
 use minicbor::Encoder;
 
 impl Person {

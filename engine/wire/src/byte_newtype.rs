@@ -2,11 +2,37 @@
 
 /// Declares a public, `Copy`, comparable newtype over `[u8; $size]`, a CBOR byte string on the wire, hexadecimal for
 /// people (whole with `Display`, the first four bytes with `Debug`, so that logs do not carry whole identifiers).
+///
+/// With `compared in constant time` it has no order and no hash: it is public, and what it is compared with was computed
+/// from a secret that somebody may be guessing at.
 macro_rules! byte_newtype {
     ($(#[$meta:meta])* $name:ident, $size:literal) => {
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name([u8; $size]);
+
+        byte_newtype!(@methods $name, $size);
+    };
+
+    ($(#[$meta:meta])* $name:ident, $size:literal, compared in constant time) => {
+        $(#[$meta])*
+        ///
+        /// Compared in constant time.
+        #[derive(Clone, Copy)]
+        pub struct $name([u8; $size]);
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                subtle::ConstantTimeEq::ct_eq(&self.0[..], &other.0[..]).into()
+            }
+        }
+
+        impl Eq for $name {}
+
+        byte_newtype!(@methods $name, $size);
+    };
+
+    (@methods $name:ident, $size:literal) => {
 
         impl $name {
             /// Size in bytes.

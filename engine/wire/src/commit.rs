@@ -26,8 +26,7 @@ use crate::ids::{
 };
 use crate::limits::MAX_FRAME;
 use crate::roster::Role;
-use crate::signature::{self, Label, Signature, SignatureError};
-use ed25519_dalek::SigningKey;
+use crate::signature::{self, Label, Signature, SignatureError, SigningKey};
 use minicbor::{Decode, Encode};
 
 const LABEL: Label = Label("conclave v1 sign commit");

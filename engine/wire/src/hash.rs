@@ -6,7 +6,9 @@
 //! Source: BLAKE3 paper, section 2.3 (the key derivation mode).
 
 use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
+use std::hint::black_box;
 use std::sync::OnceLock;
+use zeroize::Zeroize;
 
 /// One purpose of hashing or key derivation.
 pub struct Context {
@@ -25,16 +27,24 @@ impl Context {
         self.name
     }
 
-    /// 32 bytes over the concatenation of `parts`.
+    /// 32 bytes over the concatenation of `parts`, which are public. For secret ones there is [`fill`](Self::fill).
     ///
     /// The parts are not delimited: callers give fixed-size parts, or at most one of variable size, last.
     pub fn hash(&self, parts: &[&[u8]]) -> [u8; 32] {
         *self.absorb(parts).finalize().as_bytes()
     }
 
-    /// Fills `out` with as many bytes as it takes (extendable output), over the concatenation of `parts`.
+    /// Fills `out` with as many bytes as it takes (extendable output), over the concatenation of `parts`, and wipes what
+    /// the hash function kept of them. The first 32 bytes are those of [`hash`](Self::hash).
     pub fn fill(&self, parts: &[&[u8]], out: &mut [u8]) {
-        self.absorb(parts).finalize_xof().fill(out);
+        let mut hasher = self.absorb(parts);
+        let mut output = hasher.finalize_xof();
+        output.fill(out);
+        output.zeroize();
+        // Wiping the whole hasher would take longer than hashing: most of it is a stack of hashes of whole chunks of
+        // 1 KiB. Input lies in its chunk state, which this overwrites; nobody can see that nothing reads it again.
+        hasher.reset();
+        black_box(&mut hasher);
     }
 
     fn absorb(&self, parts: &[&[u8]]) -> blake3::Hasher {
@@ -92,6 +102,13 @@ mod tests {
             DEVICE_ID.hash(&[b"some ", b"bytes"]),
             blake3::derive_key("conclave v1 device id", b"some bytes")
         );
+    }
+
+    #[test]
+    fn filling_begins_as_hashing_does() {
+        let mut wide = [0; 80];
+        DEVICE_ID.fill(&[b"some ", b"bytes"], &mut wide);
+        assert_eq!(wide[..32], DEVICE_ID.hash(&[b"some bytes"]));
     }
 
     #[test]

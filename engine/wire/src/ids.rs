@@ -42,11 +42,11 @@ byte_newtype!(
 );
 byte_newtype!(
     /// A commitment to a 32-byte secret, public and signed; the secret is checked against it on arrival.
-    Commitment, 32
+    Commitment, 32, compared in constant time
 );
 byte_newtype!(
     /// What a commit's author computed from the new epoch's secrets; whoever drifted learns it here.
-    Confirmation, 32
+    Confirmation, 32, compared in constant time
 );
 
 impl DeviceKey {

@@ -34,6 +34,8 @@ pub mod message_entry;
 pub mod name;
 mod outcome;
 pub mod prekeys;
+#[cfg(all(feature = "accelerated", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub mod processor;
 pub mod public_group;
 pub mod receipt;
 pub mod repair;

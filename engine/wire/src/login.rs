@@ -11,8 +11,7 @@
 use crate::byte_newtype::byte_newtype;
 use crate::hash;
 use crate::ids::{AccountId, DeviceKey};
-use crate::signature::{self, Label, Signature, SignatureError};
-use ed25519_dalek::SigningKey;
+use crate::signature::{self, Label, Signature, SignatureError, SigningKey};
 use minicbor::{Decode, Encode};
 
 byte_newtype!(

@@ -14,8 +14,7 @@ use crate::hash;
 use crate::ids::{AccountId, DeviceId, DeviceKey, ManifestHash, ManifestVersion, Opaque, Timestamp};
 use crate::limits::MAX_DEVICES;
 use crate::membership::Membership;
-use crate::signature::{self, Label, Signature};
-use ed25519_dalek::SigningKey;
+use crate::signature::{self, Label, Signature, SigningKey};
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 

@@ -49,7 +49,7 @@ mod tests {
     use crate::ids::{ManifestHash, ManifestVersion, Timestamp};
     use crate::manifest::ManifestBody;
     use crate::membership::Membership;
-    use ed25519_dalek::SigningKey;
+    use crate::signature::SigningKey;
 
     fn manifest(account: u8, version: u64, time: u64, previous: Option<ManifestHash>) -> Manifest {
         let (account, device) = (SigningKey::from_bytes(&[account; 32]), SigningKey::from_bytes(&[9; 32]));

@@ -12,8 +12,8 @@
 
 use crate::hash;
 use crate::ids::{AccountId, DeviceKey};
+use crate::signature::SigningKey;
 use crate::signature::{self, Label, Signature, SignatureError};
-use ed25519_dalek::SigningKey;
 
 const LABEL: Label = Label("conclave v1 sign device membership");
 

@@ -141,7 +141,7 @@ impl ForkProof {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ed25519_dalek::SigningKey;
+    use crate::signature::SigningKey;
 
     fn body(commit: u8) -> ReceiptBody {
         ReceiptBody {

@@ -17,8 +17,7 @@ use conclave_wire::public_group::PublicGroup;
 use conclave_wire::request::Request;
 use conclave_wire::roster::{Leaf, Role, Roster};
 use conclave_wire::run;
-use conclave_wire::signature::Signature;
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::{Signature, SigningKey};
 
 /// When everything here was made.
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);

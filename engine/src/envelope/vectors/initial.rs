@@ -12,7 +12,7 @@ use crate::vectors::{Script, array, bytes, check, hx, seed};
 use conclave_wire::codec;
 use conclave_wire::ids::{AccountId, DeviceId, ManifestHash, OneTimePrekeyId, PrekeysHash, Timestamp};
 use conclave_wire::prekeys::{AgreementKey, OneTimePrekey};
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::SigningKey;
 use libcrux_ml_kem::mlkem768;
 use serde_json::{Value, json};
 

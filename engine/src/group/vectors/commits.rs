@@ -11,7 +11,7 @@ use conclave_wire::ids::{
 };
 use conclave_wire::public_group::PublicGroup;
 use conclave_wire::roster::Role;
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::SigningKey;
 use serde_json::{Value, json};
 
 const TIME: u64 = 1_750_000_000_000;

@@ -11,8 +11,7 @@ use crate::vectors::second::{self, hash, public, sign};
 use crate::vectors::{array, bytes, check, hx, seed};
 use conclave_wire::ids::{CertificateHash, CommitHash, Epoch, Generation, GroupId, LeafIndex, MessageIndex};
 use conclave_wire::message::{self, Header, MessageView};
-use conclave_wire::signature;
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::{self, SigningKey};
 use serde_json::{Value, json};
 
 /// One message on a chain key; returns the next chain key and the next link beside it.

@@ -12,7 +12,7 @@ use conclave_wire::distribution::{Distribution, DistributionBody, UnverifiedDist
 use conclave_wire::ids::{
     CertificateHash, CommitHash, Commitment, DeviceId, Epoch, Generation, GroupId, Opaque, Timestamp,
 };
-use ed25519_dalek::SigningKey;
+use conclave_wire::signature::SigningKey;
 use serde_json::{Value, json};
 
 fn computed() -> Value {
