@@ -147,6 +147,8 @@ extern crate self as conclave_engine;
 mod support;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod wiping;
 
 pub use backup::{BackupError, BackupKey, RestoreError, Restored};
 pub use conclave_wire as wire;

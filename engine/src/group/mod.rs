@@ -10,6 +10,8 @@ mod distribute;
 mod epoch;
 #[cfg(test)]
 mod erasure;
+#[cfg(test)]
+mod erasure_in_memory;
 mod event;
 #[cfg(test)]
 pub(crate) mod forgetting;

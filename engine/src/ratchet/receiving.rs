@@ -73,6 +73,11 @@ impl ReceivingChain {
         self.skipped.keys().map(|key| &key.0).chain([self.chain.key()]).map(|key| *key.as_bytes()).collect()
     }
 
+    #[cfg(test)]
+    pub(crate) fn skipped_key(&self, index: MessageIndex) -> Option<&MessageKey> {
+        self.skipped.key(index)
+    }
+
     pub(crate) fn evict(&mut self) {
         self.skipped.evict();
     }

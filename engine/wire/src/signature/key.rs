@@ -19,18 +19,24 @@ pub struct Label(pub &'static str);
 #[error("the signature is not valid")]
 pub struct SignatureError;
 
-/// An Ed25519 private key, made ready once for many signatures. Wiped when dropped, never printed.
-pub struct SigningKey(Signer);
+/// An Ed25519 private key, made ready once for many signatures. Wiped when dropped, never printed. In an allocation of its
+/// own: moving it leaves no copy behind.
+pub struct SigningKey(Box<Signer>);
 
 impl SigningKey {
     /// The key that grows from 32 secret random bytes (the private key of RFC 8032).
     pub fn from_bytes(seed: &[u8; 32]) -> Self {
-        Self(Signer::new(seed))
+        Self(Box::new(Signer::new(seed)))
     }
 
     /// The 32 secret bytes that it grew from, for storing it. The copy is the caller's to wipe.
     pub fn to_bytes(&self) -> [u8; 32] {
         *self.0.seed()
+    }
+
+    /// The same, where they lie.
+    pub fn seed(&self) -> &[u8; 32] {
+        self.0.seed()
     }
 
     /// A second holder of the same key.
