@@ -127,6 +127,7 @@ mod envelope;
 mod group;
 mod identity;
 mod kdf;
+mod kem;
 pub mod limits;
 mod linking;
 mod manifest_chain;
@@ -145,6 +146,8 @@ extern crate self as conclave_engine;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod support;
+#[cfg(test)]
+mod timing;
 #[cfg(test)]
 mod vectors;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use conclave_wire::roster::Role;
 use std::collections::HashMap;
 
 fn add_group(wanted: &mut Wanted, group: &Group) {
-    for init in &group.init {
+    if let Some(init) = &group.init {
         wanted.add("init", init.as_bytes());
     }
     if let Some(key) = &group.own.active {

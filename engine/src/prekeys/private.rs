@@ -5,16 +5,16 @@
 //!                              agreement: bstr 32, kem seed: bstr 64 ]
 //! ```
 //!
-//! The ML-KEM library does not wipe its keys, so the 64-byte seed is kept, in a type of ours, and expanded on use.
+//! Of the ML-KEM key the 64-byte seed is kept and expanded on use ([`crate::kem`]).
 
 use crate::agreement::PrivateKey;
+use crate::kem::KemPair;
 use crate::secret::Secret;
 use conclave_wire::codec::Structure;
 use conclave_wire::ids::{DeviceKey, Opaque, Timestamp};
 use conclave_wire::limits::MAX_FRAME;
 use conclave_wire::prekeys::{AgreementKey, KemKey, Prekeys, PrekeysBody, PrekeysError};
 use conclave_wire::signature::SigningKey;
-use libcrux_ml_kem::mlkem768;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 
@@ -34,7 +34,7 @@ impl PrivatePrekeys {
             device: DeviceKey::from_bytes(device.verifying_key().to_bytes()),
             time: now,
             agreement: AgreementKey::from_bytes(PrivateKey::new(&agreement).public()),
-            kem: KemKey::from_bytes(*kem_key_pair(&kem_seed).pk()),
+            kem: KemKey::from_bytes(*KemPair::expand(&kem_seed).public()),
         };
         Self { public: Prekeys::new(body, device), superseded: None, agreement, kem_seed }
     }
@@ -47,11 +47,8 @@ impl PrivatePrekeys {
         PrivateKey::new(&self.agreement)
     }
 
-    /// ML-KEM never fails: a ciphertext that does not fit gives a shared secret that nobody knows (FIPS 203, implicit
-    /// rejection), and the AEAD fails after it.
     pub(crate) fn decapsulate(&self, ciphertext: &[u8; 1088]) -> Secret<32> {
-        let pair = kem_key_pair(&self.kem_seed);
-        Secret::from_bytes(mlkem768::decapsulate(pair.private_key(), &ciphertext.into()))
+        KemPair::expand(&self.kem_seed).decapsulate(ciphertext)
     }
 
     pub(crate) fn record(&self) -> PrekeysRecord {
@@ -86,8 +83,4 @@ pub(crate) struct PrekeysRecord {
 impl Structure for PrekeysRecord {
     const NAME: &'static str = "private prekeys record";
     const MAX_BYTES: usize = MAX_FRAME;
-}
-
-fn kem_key_pair(seed: &Secret<64>) -> mlkem768::MlKem768KeyPair {
-    mlkem768::generate_key_pair(*seed.as_bytes())
 }

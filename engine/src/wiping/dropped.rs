@@ -2,6 +2,7 @@
 
 use super::memory::Memory;
 use crate::agreement::PrivateKey;
+use crate::kem::KemPair;
 use crate::ratchet::{Chain, MessageKey, ReceivingChain};
 use crate::record::RecordValue;
 use crate::secret::{Secret, SecretBytes};
@@ -89,6 +90,14 @@ fn keys_of_the_libraries_are_wiped() {
     }
     is_wiped(PrivateKey::new(&Secret::from_bytes(PATTERN)), place_of);
     is_wiped(SigningKey::from_bytes(&PATTERN), |key| place_of(key.seed()));
+}
+
+/// The expanded key ends with the second half of its seed, which is kept for what does not decapsulate (FIPS 203).
+#[test]
+fn expanded_kem_keys_are_wiped() {
+    let mut seed = Secret::zeroed();
+    seed.as_bytes_mut()[32..].copy_from_slice(&PATTERN);
+    is_wiped(KemPair::expand(&seed), |pair| place_of(&pair.private()[2400 - 32..]));
 }
 
 /// A skipped key that is taken out of the map leaves nothing in the map's memory.
