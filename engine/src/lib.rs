@@ -144,6 +144,8 @@ mod slots;
 #[cfg(test)]
 extern crate self as conclave_engine;
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod support;
 #[cfg(test)]
