@@ -66,7 +66,8 @@ impl Person {
         encoder.array(3).unwrap().bytes(&account.to_bytes()).unwrap().bytes(&device.to_bytes()).unwrap();
         encoder.bytes(self.device.id().as_bytes()).unwrap();
         self.put_record(Scope::Device, b"identity", identity);
-        if self.device.account() != manifest.account() {
+        let known = self.device.manifest();
+        if !manifest.follows(&known.account(), known.body().version, &known.hash()) {
             self.store.retain(|key, _| !key.name.starts_with(b"manifest/"));
         }
         let name = [b"manifest/", &manifest.body().version.0.to_be_bytes()[..]].concat();
