@@ -1,7 +1,8 @@
 //! Why a run could not be made. Each says what to do.
 
+use conclave_report::{PinError, SaveError};
+use conclave_village::Trouble;
 use conclave_wire::reply::Refusal;
-use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why a run could not be made.
@@ -25,13 +26,14 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Settings(String),
     /// The results cannot be written.
-    #[error("cannot write {}: {source}; choose another file with --json", path.display())]
-    Report {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Report(#[from] SaveError),
+    /// The thread cannot be kept to a processor.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// A step of the engine that must succeed did not.
+    #[error(transparent)]
+    Step(#[from] Trouble),
     /// The started server did not come up.
     #[error("the server did not start: {0}")]
     Server(String),

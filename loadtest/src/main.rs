@@ -3,11 +3,8 @@
 mod args;
 mod failure;
 mod fanout;
-mod machine;
-mod progress;
-mod report;
+mod program;
 mod seal;
-mod spread;
 
 use crate::args::{Args, Command};
 use crate::failure::Failure;

@@ -15,9 +15,8 @@ use super::target::Target;
 use crate::Verdict;
 use crate::args::FanoutArgs;
 use crate::failure::Failure;
-use crate::machine::{self, Machine};
-use crate::progress::Progress;
-use crate::report::Saver;
+use crate::program::program;
+use conclave_report::{Machine, Progress, Saver};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -36,16 +35,16 @@ const HARMLESS_LAG: f64 = 1.0;
 /// Runs `fanout`.
 pub(crate) fn run(args: &FanoutArgs) -> Result<Verdict, Failure> {
     let plan = Arc::new(Plan::of(args)?);
-    machine::raise_file_limit();
+    conclave_report::raise_file_limit();
     let machine = Machine::here();
-    let saver = Saver::new("fanout", args.json.clone(), machine.clone());
+    let saver = Saver::new(program("fanout"), args.json.clone(), machine.clone());
     let server = match plan.target {
         Some(_) => None,
         None => Some(ServerProcess::start(&plan)?),
     };
     if plan.pin {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        machine::pin(1..processors.max(2))?;
+        conclave_report::pin(1..processors.max(2))?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::system("cannot start a runtime"))?;

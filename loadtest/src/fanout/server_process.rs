@@ -5,7 +5,6 @@ use super::target::Target;
 use crate::Verdict;
 use crate::args::ServeArgs;
 use crate::failure::Failure;
-use crate::machine;
 use conclave_server::{Config, Server};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -133,9 +132,9 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
 /// The `serve` command: a server until standard input ends.
 pub(crate) fn serve(args: &ServeArgs) -> Result<Verdict, Failure> {
     if let Some(processor) = args.pin {
-        machine::pin([processor])?;
+        conclave_report::pin([processor])?;
     }
-    machine::raise_file_limit();
+    conclave_report::raise_file_limit();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut config = Config::new(&args.data, listen);
     if let Some(workers) = args.workers {

@@ -4,7 +4,7 @@ use super::device::Participant;
 use super::plan::Plan;
 use super::target::Target;
 use crate::failure::Failure;
-use crate::progress::Progress;
+use conclave_report::Progress;
 use conclave_engine::PrekeyBook;
 use conclave_engine::wire::ids::{DeviceId, GroupId, LeafIndex, Seq, Timestamp};
 use conclave_engine::wire::limits::MAX_FRAME;

@@ -1,16 +1,15 @@
 //! Catching up: a backlog of one sender, read in pages, with one signature for each chain of links.
 
-use super::messages::{Pair, content};
-use super::person::NOW;
 use super::results::CatchUpRow;
 use crate::failure::Failure;
-use crate::spread::Spread;
 use conclave_engine::Event;
+use conclave_report::Spread;
+use conclave_village::{NOW, Pair, content};
 use rand::rngs::StdRng;
 use std::time::{Duration, Instant};
 
-/// Messages of 256 bytes that wait, as many as one sender key seals less a little.
-const BACKLOG: u32 = 9_000;
+/// Messages of 256 bytes that wait, as many as one sender key seals.
+const BACKLOG: u32 = 10_000;
 const QUICK_BACKLOG: u32 = 600;
 
 /// Entries handed to the engine at once, as many as a page of the server holds.
@@ -29,7 +28,7 @@ pub(super) fn measure(repetitions: usize, quick: bool, rng: &mut StdRng) -> Resu
         let mut sealed = Vec::new();
         for _ in 0..backlog {
             let content = content(size, rng);
-            let (entry, _, _) = pair.seal(&content, rng)?;
+            let entry = pair.seal(&content, rng)?.output;
             pair.confirm(&entry)?;
             sealed.push((entry, content));
         }

@@ -3,18 +3,14 @@
 mod catch_up;
 mod commits;
 mod messages;
-mod person;
-mod primitives;
 mod results;
-mod village;
 
 use crate::Verdict;
 use crate::args::SealArgs;
 use crate::failure::Failure;
-use crate::machine::{self, Machine};
-use crate::progress::Progress;
-use crate::report::Saver;
+use crate::program::program;
 use conclave_engine::limits::MAX_CONTENT;
+use conclave_report::{Machine, Progress, Saver};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use results::Results;
@@ -31,21 +27,21 @@ pub(crate) fn run(args: &SealArgs) -> Result<Verdict, Failure> {
     let plan = Plan::of(args);
     let machine = Machine::here();
     if let Some(processor) = args.pin {
-        machine::pin([processor])?;
+        conclave_report::pin([processor])?;
     }
-    let saver = Saver::new("seal", args.json.clone(), machine.clone());
+    let saver = Saver::new(program("seal"), args.json.clone(), machine.clone());
     let progress = Progress::new();
     let mut rng = rng(args.seed);
     let mut results = Results::new();
 
-    let mut pair = messages::Pair::new(&mut rng)?;
+    let mut bench = messages::Bench::new(&mut rng)?;
     for size in SIZES {
         progress.say(format!("sealing and opening {size} bytes"));
-        results.messages.push(pair.measure(size, plan.repetitions, &mut rng)?);
+        results.messages.push(bench.measure(size, plan.repetitions, &mut rng)?);
         saver.save(&results, false)?;
     }
     progress.say("sealing behind many messages that wait to be confirmed");
-    results.outstanding.push(pair.measure_outstanding(256, plan.repetitions, &mut rng)?);
+    results.outstanding.push(bench.measure_outstanding(256, plan.repetitions, &mut rng)?);
     saver.save(&results, false)?;
     progress.say("reading a backlog");
     results.catch_up.push(catch_up::measure(plan.repetitions, args.quick, &mut rng)?);

@@ -1,7 +1,6 @@
 //! What `seal` measured, and how it is shown.
 
-use crate::report::{Table, figure};
-use crate::spread::Spread;
+use conclave_report::{Spread, Table, figure};
 use serde::Serialize;
 use std::fmt::{self, Display};
 

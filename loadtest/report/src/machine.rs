@@ -1,12 +1,12 @@
 //! What a figure was measured on, and with what.
 
-use crate::failure::Failure;
 use serde::Serialize;
-use std::fs;
+use std::{fs, io};
+use thiserror::Error;
 
 /// Facts about this machine and this build.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Machine {
+pub struct Machine {
     cores: usize,
     cpu: String,
     memory_mib: Option<u64>,
@@ -19,7 +19,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Looks around.
-    pub(crate) fn here() -> Self {
+    pub fn here() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let field = |file: &str, name: &str| {
             let text = fs::read_to_string(file).ok()?;
@@ -36,14 +36,14 @@ impl Machine {
             memory_mib: memory_kib.map(|kib| kib / 1024),
             system: format!("{} {}", std::env::consts::OS, kernel.trim()),
             load_average_before: load.and_then(|text| text.split(' ').next()?.parse().ok()),
-            rustc: env!("LOADTEST_RUSTC_VERSION"),
-            rustflags: env!("LOADTEST_RUSTFLAGS"),
-            profile: env!("LOADTEST_PROFILE"),
+            rustc: env!("REPORT_RUSTC_VERSION"),
+            rustflags: env!("REPORT_RUSTFLAGS"),
+            profile: env!("REPORT_PROFILE"),
         }
     }
 
     /// For the head of a table.
-    pub(crate) fn lines(&self) -> String {
+    pub fn lines(&self) -> String {
         let load =
             self.load_average_before.map_or(String::new(), |load| format!(", load average {load} before"));
         let debug = if self.profile == "release" { "" } else { " (figures of such a build mean nothing)" };
@@ -54,28 +54,42 @@ impl Machine {
     }
 }
 
+/// Why a thread cannot be kept to a processor.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PinError {
+    /// No such processor.
+    #[error("there is no processor {0}")]
+    NoSuch(usize),
+    /// This system is not Linux.
+    #[error("--pin works on Linux only")]
+    NotKnownHow,
+    /// The system refused.
+    #[error("cannot keep to the processor asked for: {0}; leave --pin away")]
+    System(#[source] io::Error),
+}
+
 /// Keeps the calling thread, and threads that it starts from now on, to some processors.
 #[cfg(target_os = "linux")]
-pub(crate) fn pin(processors: impl IntoIterator<Item = usize>) -> Result<(), Failure> {
+pub fn pin(processors: impl IntoIterator<Item = usize>) -> Result<(), PinError> {
     let mut set = rustix::thread::CpuSet::new();
     for processor in processors {
         if processor >= rustix::thread::CpuSet::MAX_CPU {
-            return Err(Failure::Settings(format!("there is no processor {processor}")));
+            return Err(PinError::NoSuch(processor));
         }
         set.set(processor);
     }
-    rustix::thread::sched_setaffinity(None, &set)
-        .map_err(|error| Failure::system("cannot keep to the processor asked for")(error.into()))
+    rustix::thread::sched_setaffinity(None, &set).map_err(|error| PinError::System(error.into()))
 }
 
 /// Not known how to on this system.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn pin(_: impl IntoIterator<Item = usize>) -> Result<(), Failure> {
-    Err(Failure::Settings("--pin works on Linux only".into()))
+pub fn pin(_: impl IntoIterator<Item = usize>) -> Result<(), PinError> {
+    Err(PinError::NotKnownHow)
 }
 
 /// Raises the limit on open files as far as it may be.
-pub(crate) fn raise_file_limit() {
+pub fn raise_file_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

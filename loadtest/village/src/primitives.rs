@@ -3,7 +3,7 @@
 //! Sealing and opening each take two wide BLAKE3 derivations and a digest over the ciphertext, one XChaCha20-Poly1305,
 //! and one Ed25519 signature or strict verification. Parsing, copying, padding, records and checks are the engine's own.
 
-use crate::failure::Failure;
+use crate::trouble::Trouble;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use conclave_engine::wire::hash::Context;
@@ -23,7 +23,7 @@ const LABEL: &[u8; 32] = b"conclave v1 loadtest sign digest";
 const BOUND: usize = 16 + 32 + 32 + 32 + 32 + 16 + 8;
 
 /// Keys, and the bytes to work on.
-pub(super) struct Primitives {
+pub struct Primitives {
     signing: SigningKey,
     verifying: VerifyingKey,
     chain: [u8; 32],
@@ -31,14 +31,16 @@ pub(super) struct Primitives {
 }
 
 /// What [`Primitives::seal`] made.
-pub(super) struct Made {
-    pub(super) ciphertext: Vec<u8>,
-    pub(super) signature: Signature,
+pub struct Made {
+    /// With its tag.
+    pub ciphertext: Vec<u8>,
+    /// Of the digest.
+    pub signature: Signature,
 }
 
 impl Primitives {
     /// With fresh keys.
-    pub(super) fn new(rng: &mut StdRng) -> Self {
+    pub fn new(rng: &mut StdRng) -> Self {
         let (mut seed, mut chain, mut bound) = ([0; 32], [0; 32], [0; BOUND]);
         rng.fill_bytes(&mut seed);
         rng.fill_bytes(&mut chain);
@@ -48,24 +50,40 @@ impl Primitives {
     }
 
     /// The primitives of sealing a padded plaintext.
-    pub(super) fn seal(&self, padded: &[u8]) -> Result<Made, Failure> {
+    pub fn seal(&self, padded: &[u8]) -> Result<Made, Trouble> {
         let (cipher, nonce) = self.derive();
         let ciphertext = cipher
             .encrypt(&nonce, padded)
-            .map_err(|_| Failure::Wrong("the cipher refused to seal".into()))?;
+            .map_err(|_| Trouble::Wrong("the cipher refused to seal"))?;
         let signature = self.signing.sign(&self.digest(&ciphertext));
         Ok(Made { ciphertext, signature })
     }
 
     /// The primitives of opening it.
-    pub(super) fn open(&self, made: &Made) -> Result<Vec<u8>, Failure> {
+    pub fn open(&self, made: &Made) -> Result<Vec<u8>, Trouble> {
         let (cipher, nonce) = self.derive();
         self.verifying
             .verify_strict(&self.digest(&made.ciphertext), &made.signature)
-            .map_err(|_| Failure::Wrong("the signature does not verify".into()))?;
+            .map_err(|_| Trouble::Wrong("the signature does not verify"))?;
         cipher
             .decrypt(&nonce, made.ciphertext.as_slice())
-            .map_err(|_| Failure::Wrong("the ciphertext does not open".into()))
+            .map_err(|_| Trouble::Wrong("the ciphertext does not open"))
+    }
+
+    /// What each message of a backlog costs if links vouch for it: all but the signature.
+    pub fn open_by_link(&self, made: &Made) -> Result<Vec<u8>, Trouble> {
+        let (cipher, nonce) = self.derive();
+        black_box(self.digest(&made.ciphertext));
+        cipher
+            .decrypt(&nonce, made.ciphertext.as_slice())
+            .map_err(|_| Trouble::Wrong("the ciphertext does not open"))
+    }
+
+    /// One wide derivation: what a removal costs for each sender known.
+    pub fn wide_derivation(&self) -> [u8; 64] {
+        let mut out = [0; 64];
+        STEP.fill(&[black_box(&self.chain), &self.bound], &mut out);
+        out
     }
 
     fn derive(&self) -> (XChaCha20Poly1305, XNonce) {
@@ -101,6 +119,7 @@ mod tests {
         let primitives = Primitives::new(&mut rng);
         let mut made = primitives.seal(&[7; 100]).unwrap();
         assert_eq!(primitives.open(&made).unwrap(), [7; 100]);
+        assert_eq!(primitives.open_by_link(&made).unwrap(), [7; 100]);
         made.ciphertext[3] ^= 1;
         assert!(primitives.open(&made).is_err());
     }

@@ -1,9 +1,9 @@
 //! The JSON file: one document, rewritten whole as results come, so that an interrupted run keeps what it measured.
 
-use crate::failure::Failure;
 use crate::machine::Machine;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use thiserror::Error;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -26,35 +26,54 @@ struct Document<'a, R> {
     results: &'a R,
 }
 
+/// Who measures.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Its crate.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What it was told to do.
+    pub command: &'static str,
+}
+
+/// The results cannot be written.
+#[derive(Debug, Error)]
+#[error("cannot write {}: {source}; choose another file with --json", path.display())]
+pub struct SaveError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
 /// Writes documents of one run, if a file was asked for.
-pub(crate) struct Saver {
+pub struct Saver {
     path: Option<PathBuf>,
-    command: &'static str,
+    program: Program,
     started: String,
     machine: Machine,
 }
 
 impl Saver {
     /// For a run that starts now.
-    pub(crate) fn new(command: &'static str, path: Option<PathBuf>, machine: Machine) -> Self {
-        Self { path, command, started: now(), machine }
+    pub fn new(program: Program, path: Option<PathBuf>, machine: Machine) -> Self {
+        Self { path, program, started: now(), machine }
     }
 
     /// Writes what is known so far.
-    pub(crate) fn save<R: Serialize>(&self, results: &R, complete: bool) -> Result<(), Failure> {
+    pub fn save<R: Serialize>(&self, results: &R, complete: bool) -> Result<(), SaveError> {
         let Some(path) = &self.path else { return Ok(()) };
         let document = Document {
             schema: SCHEMA,
-            tool: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
-            command: self.command,
+            tool: self.program.name,
+            version: self.program.version,
+            command: self.program.command,
             command_line: std::env::args().collect(),
             started: self.started.clone(),
             complete,
             machine: &self.machine,
             results,
         };
-        replace(path, &document).map_err(|source| Failure::Report { path: path.clone(), source })
+        replace(path, &document).map_err(|source| SaveError { path: path.clone(), source })
     }
 }
 

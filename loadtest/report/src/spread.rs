@@ -5,16 +5,20 @@ use std::time::Duration;
 
 /// Microseconds per operation over the repetitions of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct Spread {
-    pub(crate) min: f64,
-    pub(crate) median: f64,
-    pub(crate) max: f64,
-    pub(crate) repetitions: usize,
+pub struct Spread {
+    /// Lowest.
+    pub min: f64,
+    /// In the middle.
+    pub median: f64,
+    /// Highest.
+    pub max: f64,
+    /// How many there were.
+    pub repetitions: usize,
 }
 
 impl Spread {
     /// Of samples, each the time of one operation; `None` without any.
-    pub(crate) fn of(samples: &[Duration]) -> Option<Self> {
+    pub fn of(samples: &[Duration]) -> Option<Self> {
         let mut micros: Vec<f64> = samples.iter().map(|sample| sample.as_secs_f64() * 1e6).collect();
         micros.sort_by(f64::total_cmp);
         let (min, max) = (*micros.first()?, *micros.last()?);
@@ -23,7 +27,7 @@ impl Spread {
     }
 
     /// Operations a second, one after the other, at the median.
-    pub(crate) fn per_second(&self) -> f64 {
+    pub fn per_second(&self) -> f64 {
         if self.median > 0.0 { 1e6 / self.median } else { 0.0 }
     }
 }

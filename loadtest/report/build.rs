@@ -14,5 +14,5 @@ fn main() {
 }
 
 fn note(name: &str, value: &str) {
-    println!("cargo::rustc-env=LOADTEST_{name}={value}");
+    println!("cargo::rustc-env=REPORT_{name}={value}");
 }

@@ -5,11 +5,11 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 /// A line that says what is going on.
-pub(crate) struct Progress(ProgressBar);
+pub struct Progress(ProgressBar);
 
 impl Progress {
     /// On standard error, if that is a terminal.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
@@ -23,12 +23,12 @@ impl Progress {
     }
 
     /// Says what is going on now.
-    pub(crate) fn say(&self, what: impl Into<String>) {
+    pub fn say(&self, what: impl Into<String>) {
         self.0.set_message(what.into());
     }
 
     /// Takes the line away.
-    pub(crate) fn done(self) {
+    pub fn done(self) {
         self.0.finish_and_clear();
     }
 }
