@@ -94,9 +94,12 @@ impl Table {
         let (log, keys) = (&mut self.log, &self.keys);
         let person = &mut self.people[who].person;
         let id = person.device.id();
-        let what = match self.rng.try_next_u32().unwrap() % 20 {
+        let what = match self.rng.try_next_u32().unwrap() % 19 {
             0..6 => {
-                read_one(person, log);
+                let watched = &mut self.people[who];
+                while read_one(&mut watched.person, log) {
+                    watched.check("reading");
+                }
                 "reading"
             }
             6 => {
@@ -162,11 +165,7 @@ impl Table {
             Some(_) => Operation::SetRole { account, role: Role::Member },
         };
         let watched = &mut self.people[who];
-        while next_entry(&mut watched.person, &self.log).is_some() {
-            if watched.person.group().state() == GroupState::Removed {
-                return;
-            }
-            read_one(&mut watched.person, &self.log);
+        while read_one(&mut watched.person, &self.log) {
             watched.check("reading");
         }
         if let Ok(upload) = watched.person.stage(vec![operation], &self.keys) {
@@ -201,12 +200,15 @@ fn next_entry(person: &mut Person, log: &Log) -> Option<Entry> {
     Some(log.entry(next, &person.device.id()))
 }
 
-fn read_one(person: &mut Person, log: &Log) {
-    let Some(entry) = next_entry(person, log) else { return };
-    if person.receive(&entry).is_err() && person.group().state() != GroupState::Removed {
+/// The next entry, if there is one and this device may still read.
+fn read_one(person: &mut Person, log: &Log) -> bool {
+    let removed = person.group().state() == GroupState::Removed;
+    let Some(entry) = next_entry(person, log).filter(|_| !removed) else { return false };
+    if person.receive(&entry).is_err() {
         let changes = person.group().skip(&entry).unwrap();
         person.save(changes);
     }
+    true
 }
 
 fn read_all(person: &mut Person, log: &Log) {

@@ -6,7 +6,7 @@ use super::{GroupState, ReceiveError};
 use crate::backup;
 use crate::record::Scope;
 use crate::support::{Forger, Log, Person, gather};
-use crate::{BackupKey, Device, DistributionUpload, JoinError, Newcomer, PrekeyBook, SealError};
+use crate::{BackupKey, Device, DistributionUpload, JoinError, Newcomer, OpenError, PrekeyBook, SealError};
 use conclave_wire::certificate::UnverifiedCertificate;
 use conclave_wire::distribution::UnverifiedDistribution;
 use conclave_wire::entry::Entry;
@@ -172,8 +172,12 @@ fn the_walk_goes_in_order() {
     let mallory = Person::new("mallory", 9);
     let all: Vec<_> = (1..=log.head().0).map(entry).collect();
     assert_eq!(ends(walked(&mallory.device, &all).unwrap(), &mallory.device), JoinError::NotMember);
-    // A welcome is opened where the walk ends.
-    let walk = walked(&bob.device, &all).unwrap();
-    let refused = walk.open(&mut bob.copy().device, &entry(2), bob.now).map(drop);
-    assert_eq!(refused, Err(JoinError::NotHead));
+    // A welcome is opened where the walk ends. (Bob's own was opened before, so it does not open again.)
+    let open = |until: u64| {
+        let entries: Vec<_> = (1..=until).map(entry).collect();
+        let walk = walked(&bob.device, &entries).unwrap();
+        walk.open(&mut bob.copy().device, &entry(2), bob.now).map(drop).unwrap_err()
+    };
+    assert_eq!(open(2), JoinError::Welcome(OpenError::Replayed));
+    assert_eq!(open(3), JoinError::NotHead);
 }
