@@ -50,7 +50,7 @@ fn wrong_keys_and_flipped_bits() {
         match at {
             0 => assert!(matches!(error, RestoreError::Decode(DecodeError::UnknownVersion { .. }))),
             1 | 2 | 3 | 36 | 37 | 70..=72 => {
-                assert!(matches!(error, RestoreError::Decode(_)), "{at}: {error:?}")
+                assert!(matches!(error, RestoreError::Decode(_)), "{at}: {error:?}");
             }
             4..=35 | 38..=69 => assert_eq!(error, RestoreError::Key, "{at}"),
             _ => assert_eq!(error, RestoreError::Altered, "{at}"),
