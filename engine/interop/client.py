@@ -166,7 +166,7 @@ class Client:
             try:
                 self.distribute_if_due(group)
                 message = self.profile.groups[group].seal(self.profile.device, content, message_id)
-                message_id = self.profile.groups[group].sealed[-1].id
+                message_id = self.profile.groups[group].sealed[-1].contents[-1][0]
                 self.save()
                 try:
                     _, (_, seq) = self.connect().request("post", group, message)

@@ -10,7 +10,7 @@ from padding import pad, unpad
 from pairwise import (COMMIT_SECRET, CONTENT_KEY, INITIAL, WELCOME, Context, open_delivery, seal_initial, seal_wrap)
 from roster import Public
 from structures import (COMMIT, DAY, DISTRIBUTION, HEAL, MESSAGE, RESET, SKEW, Certificate, CertificateBody, Commit, CommitBody,
-                        Distribution, DistributionBody, Message, SenderKeyContent, Welcome, device_id)
+                        Distribution, DistributionBody, Message, Run, SenderKeyContent, Welcome, device_id, read_message)
 
 MESSAGES = 10_000          # of an epoch, and of a generation
 SKIPPED_OF_SENDER = 1_000
@@ -87,6 +87,7 @@ class SenderKey:
     private: bytes = None
     made: int = 0
     sealed: int = 0
+    last: tuple = None      # of what was accepted last in this epoch: first index, key commitments, digest (R142)
 
     @property
     def certificate_hash(self):
@@ -94,7 +95,7 @@ class SenderKey:
 
     def mix(self, es):
         self.chain_key, self.seed = mix_sender(self.seed, es)
-        self.index, self.skipped = 0, {}
+        self.index, self.skipped, self.last = 0, {}, None
 
     def peek(self, index):
         if index in self.skipped:
@@ -155,11 +156,10 @@ class Sender:
 
 @dataclass
 class Sealed:
-    """A message of this device that the log does not show yet."""
+    """A message or run of this device that the log does not show yet."""
     message: bytes
     link: bytes
-    id: bytes
-    content: bytes
+    contents: list      # (id, content) of each message
 
 
 @dataclass
@@ -283,7 +283,7 @@ class Group:
         """Whether a message or distribution of this epoch claims to be this device's."""
         try:
             if entry.kind == MESSAGE:
-                message = Message.read(entry.body)
+                message = read_message(entry.body)
                 index, _ = self.public.find(me.device)
                 return (message.epoch, message.leaf) == (self.public.epoch, index)
             if entry.kind == DISTRIBUTION:
@@ -423,7 +423,7 @@ class Group:
                          content.chain_key)
 
     def _message(self, me, entry, at):
-        message = Message.read(entry.body)
+        message = read_message(entry.body)
         if message.epoch != self.public.epoch:
             raise Refused("R63: message of another epoch")
         leaf = self.public.leaves[message.leaf] if message.leaf < len(self.public.leaves) else None
@@ -437,26 +437,58 @@ class Group:
                 if sealed.message == entry.body:
                     self.sealed.remove(sealed)
                     sender.link = sealed.link
-                    return [dict(event, id=sealed.id, content=sealed.content, own=True)]
+                    return [dict(event, seq=entry.seq, id=id, content=content, own=True) for id, content in sealed.contents]
             if entry.body in self.made:
                 raise Repeat("R67: posted twice, or too late")
             raise Refused("not written by this device")
         key = sender.key
         if key is None or key.generation != message.generation:
             raise Refused("R63: sender or generation is not readable")
-        secret, key_commitment, base = message_keys(key.peek(message.index))
-        digest = message.digest(self.public.group, self.public.head, key.certificate_hash, key_commitment)
-        plaintext = unpad(open_(secret, message_nonce(base, message.hedge), b"", message.ciphertext))
-        if len(plaintext) < 17:
-            raise Refused("R63: message without content")
-        this = Pending(entry.seq, digest, message.link, message.index, plaintext[:16], plaintext[16:])
+        ciphertexts = message.ciphertexts()
+        indices = range(message.index, message.index + len(ciphertexts))
+        if indices[-1] >= MESSAGES:
+            raise Refused("R64: index too far")
         try:
-            verify(key.signing_key, "group message", digest, message.signature)
+            keys = [message_keys(key.peek(index)) for index in indices]
+        except Repeat:
+            self._refuse_second(key, message, indices)
+            raise
+        commitments = [key_commitment for _, key_commitment, _ in keys]
+        digests = message.digests(self.public.group, self.public.head, key.certificate_hash, commitments)
+        if message.purpose == "group message run":
+            verify(key.signing_key, message.purpose, digests[-1], message.signature)        # R143: never pending
+        these, links = [], [message.link, *(digest[:16] for digest in digests)]
+        for (secret, _, base), ciphertext, index, digest, link in zip(keys, ciphertexts, indices, digests, links):
+            plaintext = unpad(open_(secret, message_nonce(base, message.hedge), b"", ciphertext))
+            if len(plaintext) < 17:
+                raise Refused("R63: message without content")
+            these.append(Pending(entry.seq, digest, link, index, plaintext[:16], plaintext[16:]))
+        try:
+            verify(key.signing_key, message.purpose, digests[-1], message.signature)
         except Refused:
-            return [*self._keep_pending(sender, this), dict(event, kind="pending")]
-        events = self._accept(sender, this, event, at)
+            return [*self._keep_pending(sender, these[0]), dict(event, kind="pending")]
+        events = self._accept(sender, these, event, at)
+        key.last = message.index, commitments, digests[-1]
         self._bound_skipped()
         return events
+
+    def _refuse_second(self, key, message, indices):
+        """R142. Returns if it is a repeat like any other."""
+        first, commitments, digest = key.last or (0, [], b"")
+        known = commitments[message.index - first:] if message.index >= first else []
+        if not known:
+            return
+        try:
+            known += [message_keys(key.peek(index))[1] for index in indices[len(known):]]
+        except Refused:
+            return
+        second = message.digests(self.public.group, self.public.head, key.certificate_hash, known)[-1]
+        try:
+            verify(key.signing_key, message.purpose, second, message.signature)
+        except Refused:
+            return
+        if second != digest:
+            raise Refused("R142: equivocation: two entries under the same keys")
 
     def _keep_pending(self, sender, this):
         """R68. The limits are kept by dropping the oldest."""
@@ -468,9 +500,10 @@ class Group:
             dropped.append(dict(kind="refused", seq=sender.pending.pop(0).seq, reason="R68: too many are pending"))
         return dropped
 
-    def _accept(self, sender, last, event, at):
-        """An authentic message, and the pending ones that it links to, directly or through each other (R68)."""
-        run, pending = [last], {p.digest[:16]: p for p in sender.pending}
+    def _accept(self, sender, these, event, at):
+        """What an authentic entry holds, and the pending messages that it links to, directly or through each other
+        (R68)."""
+        run, pending = list(these), {p.digest[:16]: p for p in sender.pending}
         while (before := pending.pop(run[0].link, None)) is not None:
             if not sender.key.unused(before.index) or before.index in [p.index for p in run]:
                 break
@@ -541,25 +574,39 @@ class Group:
 
     def seal(self, me, content, message_id=None):
         """Returns the message, with its id remembered; store the state before it is sent (R90)."""
-        if not 1 <= len(content) <= 65519:
+        return self._seal(me, [(message_id or random(16), content)])
+
+    def seal_run(self, me, contents):
+        """The same of several in one entry (9.1)."""
+        if not 2 <= len(contents) <= 256:
+            raise Refused("R140: a run has 2 to 256 messages")
+        return self._seal(me, [(random(16), content) for content in contents])
+
+    def _seal(self, me, contents):
+        if not all(1 <= len(content) <= 65519 for _, content in contents):
             raise Refused("content is 1 to 65,519 bytes")
         index, _ = self.public.find(me.device)
         key = self.own(me).key
         if self.init is None or key is None:
             raise Refused("no sender key of this device is in the log")
-        message_id = message_id or random(16)
-        at = key.index
-        message_key, key.chain_key = message_step(key.chain_key)
-        key.index += 1
-        key.sealed += 1
-        secret, key_commitment, base = message_keys(message_key)
-        link = self._next_link(self.own(me), key)
-        hedge = random(8)
-        ciphertext = seal(secret, message_nonce(base, hedge), b"", pad(message_id + content))
-        message = Message(self.public.epoch, index, key.generation, at, link, hedge, ciphertext)
-        digest = message.digest(self.public.group, self.public.head, key.certificate_hash, key_commitment)
-        message.signature = sign(key.private, "group message", digest)
-        self.sealed.append(Sealed(message.bytes(), digest[:16], message_id, content))
+        padded = [pad(message_id + content) for message_id, content in contents]
+        if sum(map(len, padded)) > 256 << 10:
+            raise Refused("R140: a run has at most 256 KiB of padded plaintexts")
+        if max(key.sealed, key.index) + len(contents) > MESSAGES:
+            raise Refused("R66, R145: the sender key is used up, or would be within the run")
+        at, link, hedge, ciphertexts, commitments = key.index, self._next_link(self.own(me), key), random(8), [], []
+        for plaintext in padded:
+            message_key, key.chain_key = message_step(key.chain_key)
+            key.index += 1
+            key.sealed += 1
+            secret, key_commitment, base = message_keys(message_key)
+            ciphertexts.append(seal(secret, message_nonce(base, hedge), b"", plaintext))
+            commitments.append(key_commitment)
+        form, inner = (Message, ciphertexts[0]) if len(contents) == 1 else (Run, ciphertexts)
+        message = form(self.public.epoch, index, key.generation, at, link, hedge, inner)
+        digest = message.digests(self.public.group, self.public.head, key.certificate_hash, commitments)[-1]
+        message.signature = sign(key.private, message.purpose, digest)
+        self.sealed.append(Sealed(message.bytes(), digest[:16], contents))
         self.made.append(message.bytes())
         return message.bytes()
 

@@ -213,6 +213,76 @@ class Message:
         return H("group message", self.header(), group, head, certificate_hash, key_commitment, self.link, self.hedge,
                  self.ciphertext)
 
+    # What a message alone and a run have in common.
+
+    purpose = "group message"
+
+    def ciphertexts(self):
+        return [self.ciphertext]
+
+    def digests(self, group, head, certificate_hash, key_commitments):
+        return [self.digest(group, head, certificate_hash, key_commitments[0])]
+
+
+class Run:
+    """Section 9.1: several messages in one entry."""
+
+    purpose = "group message run"
+
+    def __init__(self, epoch, leaf, generation, index, link, hedge, ciphertexts, signature=b""):
+        self.epoch, self.leaf, self.generation, self.index = epoch, leaf, generation, index
+        self.link, self.hedge, self._ciphertexts, self.signature = link, hedge, ciphertexts, signature
+
+    @classmethod
+    def read(cls, data):
+        if not data:
+            raise Malformed("empty")
+        if data[0] != 1:
+            raise Malformed("unknown version")
+        if data[1:2] != b"\1":
+            raise Malformed("unknown flags")
+        if not 42 + 64 <= len(data) <= 42 + 256 * 20 + (256 << 10) + 64:
+            raise Malformed("not the length of a run")
+        number = lambda a, b: int.from_bytes(data[a:b], "big")
+        count, rest, ciphertexts = number(40, 42), data[42:-64], []
+        if not 2 <= count <= 256 or number(14, 16) + count > 65536:
+            raise Malformed("R140: not the number of messages of a run")
+        for _ in range(count):
+            length = int.from_bytes(rest[:4], "big")
+            if len(rest) < 4 + length or not 16 <= length <= 16 + 65536:
+                raise Malformed("R140: not the length of a message")
+            ciphertexts.append(rest[4:4 + length])
+            rest = rest[4 + length:]
+        if rest or sum(map(len, ciphertexts)) - 16 * count > 256 << 10:
+            raise Malformed("R140: not the length of its messages")
+        return cls(number(2, 6), number(6, 10), number(10, 14), number(14, 16), data[16:32], data[32:40], ciphertexts,
+                   data[-64:])
+
+    def header(self, i=0):
+        index = self.index + i
+        return b"\x01\1" + u32(self.epoch) + u32(self.leaf) + u32(self.generation) + index.to_bytes(2, "big")
+
+    def bytes(self):
+        messages = b"".join(u32(len(ciphertext)) + ciphertext for ciphertext in self._ciphertexts)
+        count = len(self._ciphertexts).to_bytes(2, "big")
+        return self.header() + self.link + self.hedge + count + messages + self.signature
+
+    def ciphertexts(self):
+        return self._ciphertexts
+
+    def digests(self, group, head, certificate_hash, key_commitments):
+        digests, before = [], self.link + bytes(16)
+        for i, ciphertext in enumerate(self._ciphertexts):
+            before = H("group message in a run", self.header(i), group, head, certificate_hash, key_commitments[i], before,
+                       self.hedge, ciphertext)
+            digests.append(before)
+        return digests
+
+
+def read_message(data):
+    """The body of a message entry."""
+    return (Run if data[1:2] == b"\1" else Message).read(data)
+
 
 # --- 10 and 11 welcome and log ---------------------------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ class Vectors(unittest.TestCase):
             "roster leaf": st.Leaf.read,
             "delivery": pairwise.read_delivery,
             "message": st.Message.read,
+            "run": st.Run.read,
         }
         for v in load("negative"):
             with self.subTest(structure=v["structure"], why=v["why"]):
@@ -364,6 +365,29 @@ class Vectors(unittest.TestCase):
             self.assertEqual(st.Message.read(x(v["message"])).bytes(), x(v["message"]))
             verify(x(v["signing_key"]), "group message", digest, message.signature)
             self.assertEqual(unpad(open_(key, nonce, b"", ciphertext)), x(v["message_id"]) + x(v["content"]))
+
+    def test_run(self):
+        for v in load("run"):
+            ciphertexts, commitments, plaintexts = [], [], []
+            for m in v["messages"]:
+                message_key, chain_key = message_step(x(m["chain_key"]))
+                key, key_commitment, base = message_keys(message_key)
+                nonce = message_nonce(base, x(v["hedge"]))
+                padded = pad(x(m["message_id"]) + x(m["content"]))
+                ciphertexts.append(seal(key, nonce, b"", padded))
+                commitments.append(key_commitment)
+                plaintexts.append(unpad(open_(key, nonce, b"", ciphertexts[-1])))
+                self.check(m, message_key=message_key, next_chain_key=chain_key, key=key, key_commitment=key_commitment,
+                           nonce=nonce, padded=padded, ciphertext=ciphertexts[-1])
+            run = st.Run(v["epoch"], v["leaf"], v["generation"], v["messages"][0]["index"], x(v["link"]), x(v["hedge"]),
+                         ciphertexts)
+            digests = run.digests(x(v["group"]), x(v["head"]), x(v["certificate_hash"]), commitments)
+            run.signature = sign(x(v["signing_seed"]), "group message run", digests[-1])
+            for i, (m, digest) in enumerate(zip(v["messages"], digests)):
+                self.check(m, header=run.header(i), digest=digest)
+            self.check(v, signature=run.signature, next_link=digests[-1][:16], run=run.bytes())
+            self.assertEqual(st.read_message(x(v["run"])).bytes(), x(v["run"]))
+            self.assertEqual(plaintexts, [x(m["message_id"]) + x(m["content"]) for m in v["messages"]])
 
     def test_welcome(self):
         for v in load("welcome"):

@@ -11,7 +11,7 @@ from device import Device, now
 from group import PENDING, Group
 from pairwise import INITIAL, WRAP
 from structures import (COMMIT, DAY, DISTRIBUTION, MESSAGE, Certificate, CertificateBody, CommitBody, Commit, Distribution,
-                        DistributionBody, Entry, Manifest, ManifestBody, Message, Prekeys)
+                        DistributionBody, Entry, Manifest, ManifestBody, Message, Prekeys, Run)
 
 
 class Log:
@@ -105,6 +105,9 @@ class Party:
 
     def make(self, log, content):
         return self.groups[log.group].seal(self.device, content)
+
+    def make_run(self, log, *contents):
+        return self.groups[log.group].seal_run(self.device, list(contents))
 
     def send(self, log, content):
         seq = log.append(MESSAGE, self.make(log, content))
@@ -349,6 +352,51 @@ class Pending(Parties):
         message.ciphertext = random(len(message.ciphertext))
         log.append(MESSAGE, message.bytes())
         self.assertEqual(kinds(self.bob.read(log)), ["refused"])
+
+
+class Runs(Parties):
+    def test_between_messages(self):
+        """R69, R143, R144: several messages in one entry, linked like others; it vouches for what it links to."""
+        log = self.room()
+        log.append(MESSAGE, self.ann.make(log, b"before"))
+        log.append(MESSAGE, broken(self.ann.make(log, b"pending")))
+        log.append(MESSAGE, self.ann.make_run(log, b"one", b"two", b"three"))
+        log.append(MESSAGE, self.ann.make(log, b"after"))
+        said = [b"before", b"pending", b"one", b"two", b"three", b"after"]
+        self.assertEqual(contents(self.ann.read(log)), [said[0], *said[2:]])
+        self.assertEqual((contents(events := self.bob.read(log)), alarms(events)), (said, []))
+        log.append(MESSAGE, log.entries[-2][1])
+        events = self.bob.read(log)
+        self.assertEqual((kinds(events), alarms(events)), (["repeat"], []))
+
+    def test_whole_or_not_at_all(self):
+        """R69, R141, R143: refused and never pending, however it was changed; the good one still comes through."""
+        log = self.room()
+        run = self.ann.make_run(log, b"one", b"two", b"three")
+        for change in (lambda all: all.pop(), lambda all: all.pop(0), lambda all: all.reverse(),
+                       lambda all: all.append(all[0]), lambda all: None):
+            spoilt = Run.read(run)
+            change(spoilt.ciphertexts())
+            log.append(MESSAGE, spoilt.bytes() if spoilt.bytes() != run else broken(run))
+            self.assertEqual(kinds(self.bob.read(log)), ["refused"])
+        log.append(MESSAGE, run)
+        self.assertEqual(contents(self.quiet(self.bob.read(log))), [b"one", b"two", b"three"])
+
+    def test_equivocation(self):
+        """R142: a second entry under the keys of the last one, be it a message or a run."""
+        log = self.room()
+        thief = copy.deepcopy(self.ann)
+        for first in (self.ann.make(log, b"by ann"), self.ann.make_run(log, b"by", b"ann")):
+            copies = [copy.deepcopy(thief) for _ in range(3)]
+            log.append(MESSAGE, first)
+            self.assertTrue(contents(self.bob.read(log)))
+            seconds = [copies[0].make(log, b"by the thief"), copies[1].make_run(log, b"by", b"the", b"thief")]
+            for second in seconds:
+                log.append(MESSAGE, second)
+                self.assertIn("R142", self.bob.read(log)[0]["reason"])
+            log.append(MESSAGE, broken(seconds[0]))
+            self.assertEqual(kinds(self.bob.read(log)), ["repeat"])
+            thief.make(log, b"one ahead")
 
 
 class Refusals(Parties):

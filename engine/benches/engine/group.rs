@@ -13,29 +13,29 @@ const FIRST_CONTACT: usize = 400;
 #[divan::bench(sample_size = 1, sample_count = 31)]
 fn sender_key_known(bencher: Bencher<'_, '_>) {
     let (village, mut rng) = (village(DEVICES, MAX_SENDERS), rng());
-    bencher.with_inputs(|| village.author(Contact::Known).reload().unwrap()).bench_local_refs(
-        |(device, group)| group.distribute(device, &village.book, NOW, &mut rng).unwrap(),
-    );
+    bencher
+        .with_inputs(|| village.author(Contact::Known).reload().unwrap())
+        .bench_local_refs(|(device, group)| group.distribute(device, &village.book, NOW, &mut rng).unwrap());
 }
 
 #[divan::bench(sample_size = 1, sample_count = 9)]
 fn sender_key_first_contact(bencher: Bencher<'_, '_>) {
     let (village, mut rng) = (village(FIRST_CONTACT, 0), rng());
-    bencher.with_inputs(|| village.author(Contact::First).reload().unwrap()).bench_local_refs(
-        |(device, group)| group.distribute(device, &village.book, NOW, &mut rng).unwrap(),
-    );
+    bencher
+        .with_inputs(|| village.author(Contact::First).reload().unwrap())
+        .bench_local_refs(|(device, group)| group.distribute(device, &village.book, NOW, &mut rng).unwrap());
 }
 
 #[divan::bench(sample_size = 1, sample_count = 31)]
 fn remove(bencher: Bencher<'_, '_>) {
     let (village, mut rng) = (village(DEVICES, MAX_SENDERS), rng());
     let operations = || vec![Operation::Remove { account: village.leaver }];
-    bencher
-        .with_inputs(|| (village.founder.reload().unwrap(), operations()))
-        .bench_local_values(|((device, mut group), operations)| {
+    bencher.with_inputs(|| (village.founder.reload().unwrap(), operations())).bench_local_values(
+        |((device, mut group), operations)| {
             let staged = group.commit(&device, operations, b"", &village.book, NOW, &mut rng).unwrap();
             (group, staged)
-        });
+        },
+    );
 }
 
 #[divan::bench(sample_size = 1, sample_count = 31)]

@@ -20,7 +20,7 @@ const PAGE: usize = 256;
 #[divan::bench(args = SIZES, sample_size = SAMPLE)]
 fn seal(bencher: Bencher<'_, '_>, size: usize) {
     let pair = RefCell::new(Pair::new(&mut rng()).unwrap());
-    let sealed = RefCell::new(Vec::new());
+    let sealed = RefCell::new(Vec::<Vec<u8>>::new());
     let (mut given, mut hedges) = (rng(), rng());
     bencher
         .with_inputs(|| {

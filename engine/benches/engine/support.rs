@@ -18,8 +18,7 @@ pub(crate) fn rng() -> StdRng {
 /// A group of `devices`, of which `senders` have given the founder and Bob a sender key.
 pub(crate) fn village(devices: usize, senders: usize) -> Rc<Village> {
     VILLAGES.with_borrow_mut(|villages| {
-        let settle =
-            || Rc::new(Village::settle(Plan::new(devices, senders), &|_| {}, &mut rng()).unwrap());
+        let settle = || Rc::new(Village::settle(Plan::new(devices, senders), &|_| {}, &mut rng()).unwrap());
         Rc::clone(villages.entry((devices, senders)).or_insert_with(settle))
     })
 }

@@ -1,9 +1,9 @@
 //! What `fanout` measured, and how it is shown.
 
-use conclave_report::figure;
 use super::finding::Found;
 use super::meter::Latency;
 use super::plan::{Arrivals, Depth, Plan};
+use conclave_report::figure;
 use serde::Serialize;
 use std::fmt::{self, Display};
 

@@ -60,8 +60,7 @@ type Outcome<T> = Result<(T, Changes), String>;
 
 impl Bench<'_> {
     fn distribute(&mut self, contact: Contact) -> Result<(GroupRow, Option<DistributionUpload>), Failure> {
-        let (us, outcome) =
-            repeat(self.repetitions, || self.village.distribute(contact.into(), self.rng))?;
+        let (us, outcome) = repeat(self.repetitions, || self.village.distribute(contact.into(), self.rng))?;
         let row = GroupRow { contact: Some(contact), ..GroupRow::new(Work::Distribute, self.devices) };
         let group = self.village.founder.group.as_ref().map_or(GroupId::from_bytes([0; 32]), Group::id);
         Ok(finish(row, us, outcome, |upload| Request::Distribute {
@@ -81,11 +80,7 @@ impl Bench<'_> {
         }))
     }
 
-    fn take_sender_key(
-        &self,
-        contact: Contact,
-        upload: &DistributionUpload,
-    ) -> Result<GroupRow, Failure> {
+    fn take_sender_key(&self, contact: Contact, upload: &DistributionUpload) -> Result<GroupRow, Failure> {
         let taken = repeat(self.repetitions, || self.village.take_sender_key(contact.into(), upload))?;
         let row = GroupRow::new(Work::TakeSenderKey, self.devices);
         Ok(GroupRow { contact: Some(contact), ..taken_row(row, taken) })

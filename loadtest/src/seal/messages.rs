@@ -25,8 +25,8 @@ const WAITING: usize = MAX_UNCONFIRMED - BLOCK;
 
 /// Two devices that talk, and the primitives of what they do.
 pub(super) struct Bench {
-    pair: Pair,
-    primitives: Primitives,
+    pub(super) pair: Pair,
+    pub(super) primitives: Primitives,
 }
 
 /// Time spent in each of the things compared.

@@ -4,6 +4,7 @@ mod catch_up;
 mod commits;
 mod messages;
 mod results;
+mod runs;
 
 use crate::Verdict;
 use crate::args::SealArgs;
@@ -40,6 +41,9 @@ pub(crate) fn run(args: &SealArgs) -> Result<Verdict, Failure> {
         results.messages.push(bench.measure(size, plan.repetitions, &mut rng)?);
         saver.save(&results, false)?;
     }
+    progress.say("sealing and opening runs");
+    results.runs.push(runs::measure(&mut bench, 256, plan.repetitions, &mut rng)?);
+    saver.save(&results, false)?;
     progress.say("sealing behind many messages that wait to be confirmed");
     results.outstanding.push(bench.measure_outstanding(256, plan.repetitions, &mut rng)?);
     saver.save(&results, false)?;

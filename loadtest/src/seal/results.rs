@@ -9,6 +9,7 @@ use std::fmt::{self, Display};
 pub(super) struct Results {
     timed_region: TimedRegion,
     pub(super) messages: Vec<MessageRow>,
+    pub(super) runs: Vec<RunRow>,
     pub(super) outstanding: Vec<OutstandingRow>,
     pub(super) catch_up: Vec<CatchUpRow>,
     pub(super) groups: Vec<GroupRow>,
@@ -20,6 +21,7 @@ struct TimedRegion {
     seal: &'static str,
     open: &'static str,
     primitives: &'static str,
+    runs: &'static str,
     catch_up: &'static str,
     groups: &'static str,
     join: &'static str,
@@ -33,6 +35,8 @@ const TIMED_REGION: TimedRegion = TimedRegion {
     primitives: "two BLAKE3 derivations of 64 and 88 bytes, BLAKE3 digest over 168 bytes and the ciphertext, \
                  XChaCha20-Poly1305 of the padded plaintext, Ed25519 sign (seal) or strict verification (open), with \
                  the libraries and flags of the engine, measured after each block of 32 messages",
+    runs: "one Group::seal_run, one Group::receive call on the entry, divided by the number of messages; the primitives \
+           are those of as many messages, with one signature or verification in all",
     catch_up: "Group::receive_all on each page of entries of one sender: parsing, chain steps, decryption, links, one \
                signature in 64, the records to store made; decoding the frames and storing the records are outside",
     groups: "one Group::distribute, Group::commit or Group::receive call on state read back from its records, the \
@@ -46,6 +50,18 @@ pub(super) struct MessageRow {
     pub(super) content_bytes: usize,
     pub(super) wire_bytes: usize,
     pub(super) overhead_bytes: usize,
+    pub(super) seal: Side,
+    pub(super) open: Side,
+}
+
+/// Messages of one size in runs, for each message.
+#[derive(Debug, Serialize)]
+pub(super) struct RunRow {
+    pub(super) content_bytes: usize,
+    /// Of one run.
+    pub(super) messages: usize,
+    /// Of one run.
+    pub(super) wire_bytes: usize,
     pub(super) seal: Side,
     pub(super) open: Side,
 }
@@ -145,9 +161,14 @@ pub(super) enum Contact {
 
 impl Results {
     pub(super) fn new() -> Self {
-        let (messages, outstanding) = (Vec::new(), Vec::new());
-        let (catch_up, groups) = (Vec::new(), Vec::new());
-        Self { timed_region: TIMED_REGION, messages, outstanding, catch_up, groups }
+        Self {
+            timed_region: TIMED_REGION,
+            messages: Vec::new(),
+            runs: Vec::new(),
+            outstanding: Vec::new(),
+            catch_up: Vec::new(),
+            groups: Vec::new(),
+        }
     }
 }
 
@@ -155,6 +176,21 @@ impl Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Messages, one at a time, µs each: min / median / max of the repetitions\n")?;
         writeln!(f, "{}", self.message_table())?;
+        for row in &self.runs {
+            for (what, side) in [("seal", &row.seal), ("open", &row.open)] {
+                writeln!(
+                    f,
+                    "{what} runs of {} messages of {} B, {} B on the wire: {} µs a message, {} × primitives, {} B of records",
+                    row.messages,
+                    row.content_bytes,
+                    row.wire_bytes,
+                    three(&side.us),
+                    figure(side.times_primitives),
+                    side.stored_bytes
+                )?;
+            }
+            writeln!(f)?;
+        }
         for row in &self.outstanding {
             writeln!(
                 f,
@@ -181,6 +217,7 @@ impl Display for Results {
         let region = &self.timed_region;
         writeln!(f, "Timed:\n  seal: {}\n  open: {}", region.seal, region.open)?;
         writeln!(f, "  primitives: {}", region.primitives)?;
+        writeln!(f, "  runs: {}", region.runs)?;
         writeln!(f, "  catch up: {}", region.catch_up)?;
         writeln!(f, "  groups: {}\n  join: {}", region.groups, region.join)
     }

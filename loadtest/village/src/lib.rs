@@ -14,7 +14,7 @@ mod village;
 
 pub use pair::{Pair, content};
 pub use person::{NOW, Person, entry, stored_bytes};
-pub use primitives::{Made, Primitives};
+pub use primitives::{Made, MadeRun, Primitives};
 pub use step::{Contact, Step, delivered_bytes};
 pub use trouble::Trouble;
 pub use village::{MAX_SENDERS, Plan, Two, Village, two};

@@ -62,6 +62,40 @@ impl Pair {
         }
     }
 
+    /// Times one `Group::seal_run`; what comes out is the next entry of the log, which the sender has seen there.
+    pub fn seal_run(&mut self, contents: &[Vec<u8>], rng: &mut StdRng) -> Result<Step<Entry>, Trouble> {
+        let contents: Vec<_> = contents.iter().map(Vec::as_slice).collect();
+        let group = self.sender()?;
+        let begun = Instant::now();
+        let sealed = group.seal_run(&contents, rng);
+        let spent = begun.elapsed();
+        let sealed = sealed.map_err(Trouble::engine("to seal a run"))?;
+        let entry = self.post(&sealed.entry)?;
+        // Posting counts one message; the others of the run used up keys as well.
+        self.sealed += u32::try_from(contents.len()).unwrap_or(u32::MAX) - 1;
+        match self.alice.receive(&entry)? {
+            Event::SentRun { ids } if ids == sealed.ids => {
+                Ok(Step { spent, output: entry, changes: sealed.changes })
+            }
+            _ => Err(Trouble::Wrong("the sender does not know her own run")),
+        }
+    }
+
+    /// Times one `Group::receive` of a run by the reader, and compares what comes out with `contents`.
+    pub fn open_run(&mut self, entry: &Entry, contents: &[Vec<u8>]) -> Result<Step<()>, Trouble> {
+        let (device, group) = self.reader()?;
+        let begun = Instant::now();
+        let received = group.receive(device, entry, NOW);
+        let spent = begun.elapsed();
+        let received = received.map_err(Trouble::engine("to open a run"))?;
+        match received.event {
+            Event::Run(messages) if messages.iter().map(|message| &message.content).eq(contents) => {
+                Ok(Step { spent, output: (), changes: received.changes })
+            }
+            _ => Err(Trouble::Wrong("a run did not come out as it went in")),
+        }
+    }
+
     /// Shows the sender her own message in the log.
     pub fn confirm(&mut self, entry: &Entry) -> Result<(), Trouble> {
         match self.alice.receive(entry)? {

@@ -75,13 +75,7 @@ impl Person {
 const NO_GROUP: Trouble = Trouble::Wrong("a device without its group");
 
 /// An entry as one device is handed it.
-pub fn entry(
-    group: GroupId,
-    seq: Seq,
-    kind: EntryKind,
-    body: &[u8],
-    delivery: Option<&Opaque>,
-) -> Entry {
+pub fn entry(group: GroupId, seq: Seq, kind: EntryKind, body: &[u8], delivery: Option<&Opaque>) -> Entry {
     Entry { group, seq, kind, delivery: delivery.cloned(), body: Opaque(body.to_vec()) }
 }
 

@@ -1,7 +1,7 @@
 //! What a message would cost if it were nothing but its primitives: the same libraries, the same lengths.
 //!
 //! Sealing and opening each take two wide BLAKE3 derivations and a digest over the ciphertext, one XChaCha20-Poly1305,
-//! and one Ed25519 signature or strict verification. Parsing, copying, padding, records and checks are the engine's own.
+//! and one Ed25519 signature or strict verification; in a run, that one for all its messages. Parsing, copying, padding, records and checks are the engine's own.
 
 use crate::trouble::Trouble;
 use chacha20poly1305::aead::{Aead, KeyInit};
@@ -38,6 +38,12 @@ pub struct Made {
     pub signature: Signature,
 }
 
+/// What [`Primitives::seal_run`] made.
+pub struct MadeRun {
+    ciphertexts: Vec<Vec<u8>>,
+    signature: Signature,
+}
+
 impl Primitives {
     /// With fresh keys.
     pub fn new(rng: &mut StdRng) -> Self {
@@ -52,9 +58,8 @@ impl Primitives {
     /// The primitives of sealing a padded plaintext.
     pub fn seal(&self, padded: &[u8]) -> Result<Made, Trouble> {
         let (cipher, nonce) = self.derive();
-        let ciphertext = cipher
-            .encrypt(&nonce, padded)
-            .map_err(|_| Trouble::Wrong("the cipher refused to seal"))?;
+        let ciphertext =
+            cipher.encrypt(&nonce, padded).map_err(|_| Trouble::Wrong("the cipher refused to seal"))?;
         let signature = self.signing.sign(&self.digest(&ciphertext));
         Ok(Made { ciphertext, signature })
     }
@@ -86,6 +91,38 @@ impl Primitives {
         out
     }
 
+    /// The primitives of sealing a run of these padded plaintexts.
+    pub fn seal_run(&self, padded: &[Vec<u8>]) -> Result<MadeRun, Trouble> {
+        let (mut ciphertexts, mut before) = (Vec::with_capacity(padded.len()), [0; 32]);
+        for padded in padded {
+            let (cipher, nonce) = self.derive();
+            let ciphertext = cipher
+                .encrypt(&nonce, padded.as_slice())
+                .map_err(|_| Trouble::Wrong("the cipher refused to seal"))?;
+            before = self.digest_in_run(&before, &ciphertext);
+            ciphertexts.push(ciphertext);
+        }
+        Ok(MadeRun { ciphertexts, signature: self.signing.sign(&signed(&before)) })
+    }
+
+    /// The primitives of opening it.
+    pub fn open_run(&self, made: &MadeRun) -> Result<Vec<Vec<u8>>, Trouble> {
+        let (mut ciphers, mut before) = (Vec::with_capacity(made.ciphertexts.len()), [0; 32]);
+        for ciphertext in &made.ciphertexts {
+            ciphers.push(self.derive());
+            before = self.digest_in_run(&before, ciphertext);
+        }
+        self.verifying
+            .verify_strict(&signed(&before), &made.signature)
+            .map_err(|_| Trouble::Wrong("the signature does not verify"))?;
+        let opened = ciphers.iter().zip(&made.ciphertexts).map(|((cipher, nonce), ciphertext)| {
+            cipher
+                .decrypt(nonce, ciphertext.as_slice())
+                .map_err(|_| Trouble::Wrong("the ciphertext does not open"))
+        });
+        opened.collect()
+    }
+
     fn derive(&self) -> (XChaCha20Poly1305, XNonce) {
         let (mut step, mut keys) = ([0; 64], [0; 88]);
         STEP.fill(&[black_box(&self.chain)], &mut step);
@@ -100,12 +137,22 @@ impl Primitives {
     }
 
     fn digest(&self, ciphertext: &[u8]) -> [u8; 64] {
-        let mut signed = [0; 64];
-        let (label, digest) = signed.split_at_mut(32);
-        label.copy_from_slice(LABEL);
-        digest.copy_from_slice(&DIGEST.hash(&[&self.bound, ciphertext]));
-        signed
+        signed(&DIGEST.hash(&[&self.bound, ciphertext]))
     }
+
+    /// Of a message in a run: 32 bytes of the digest before stand where a message has 16 of link.
+    fn digest_in_run(&self, before: &[u8; 32], ciphertext: &[u8]) -> [u8; 32] {
+        let (bound, _) = self.bound.split_at(BOUND - 16);
+        DIGEST.hash(&[bound, before, ciphertext])
+    }
+}
+
+fn signed(digest: &[u8; 32]) -> [u8; 64] {
+    let mut signed = [0; 64];
+    let (label, covered) = signed.split_at_mut(32);
+    label.copy_from_slice(LABEL);
+    covered.copy_from_slice(digest);
+    signed
 }
 
 #[cfg(test)]
@@ -122,5 +169,10 @@ mod tests {
         assert_eq!(primitives.open_by_link(&made).unwrap(), [7; 100]);
         made.ciphertext[3] ^= 1;
         assert!(primitives.open(&made).is_err());
+        let plaintexts = vec![vec![7; 100]; 3];
+        let mut run = primitives.seal_run(&plaintexts).unwrap();
+        assert_eq!(primitives.open_run(&run).unwrap(), plaintexts);
+        run.ciphertexts.swap(0, 2);
+        assert!(primitives.open_run(&run).is_err());
     }
 }

@@ -183,11 +183,7 @@ impl Village {
     }
 }
 
-fn take(
-    reader: &Person,
-    entry: &Entry,
-    expected: impl Fn(&Event) -> bool,
-) -> Result<Step<usize>, Trouble> {
+fn take(reader: &Person, entry: &Entry, expected: impl Fn(&Event) -> bool) -> Result<Step<usize>, Trouble> {
     let (mut device, mut group) = reader.reload()?;
     let begun = Instant::now();
     let received = group.receive(&mut device, entry, NOW);

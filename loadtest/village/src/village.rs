@@ -71,8 +71,7 @@ pub struct Two {
 
 /// Two devices in a group, the first of which can seal.
 pub fn two(rng: &mut StdRng) -> Result<Two, Trouble> {
-    let Village { mut founder, mut bob, book, mut seq, .. } =
-        Village::settle(Plan::new(2, 0), &|_| {}, rng)?;
+    let Village { mut founder, mut bob, book, mut seq, .. } = Village::settle(Plan::new(2, 0), &|_| {}, rng)?;
     sender_key(&mut founder, &mut [&mut bob], &book, &mut seq, rng)?;
     Ok(Two { alice: founder, bob, book, seq })
 }

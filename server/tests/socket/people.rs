@@ -217,6 +217,7 @@ impl Room {
     }
 
     /// A run of the current epoch that claims to come from a leaf.
+    #[allow(dead_code, reason = "the tests inside the crate post none")]
     pub(crate) fn run_of(&self, leaf: LeafIndex, texts: &[&[u8]]) -> Vec<u8> {
         let header =
             Header { epoch: self.public.epoch(), leaf, generation: Generation(0), index: MessageIndex(0) };
