@@ -5,6 +5,8 @@ mod create;
 mod flush;
 mod join;
 mod receive;
+#[cfg(test)]
+mod runs;
 mod send;
 
 use crate::client::Client;
