@@ -35,8 +35,10 @@ pub(super) fn measure(
     let (mut wire, mut seal_stored, mut open_stored) = (0, 0, 0);
     // Padding depends on the length alone: as much as a message of this size has.
     let Bench { pair, primitives } = bench;
-    let single = pair.seal(&content(size, rng), rng)?.output;
+    let alone = content(size, rng);
+    let single = pair.seal(&alone, rng)?.output;
     pair.confirm(&single)?;
+    pair.open(&single, &alone)?;
     let padded = vec![vec![7; single.body.0.len().saturating_sub(MESSAGE_OVERHEAD)]; RUN];
     // The first one warms caches and is not kept.
     for repetition in 0..=repetitions {

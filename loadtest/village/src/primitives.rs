@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(primitives.open_by_link(&made).unwrap(), [7; 100]);
         made.ciphertext[3] ^= 1;
         assert!(primitives.open(&made).is_err());
-        let plaintexts = vec![vec![7; 100]; 3];
+        let plaintexts: Vec<_> = (7..10).map(|byte| vec![byte; 100]).collect();
         let mut run = primitives.seal_run(&plaintexts).unwrap();
         assert_eq!(primitives.open_run(&run).unwrap(), plaintexts);
         run.ciphertexts.swap(0, 2);
