@@ -70,12 +70,12 @@ pub const MAX_REQUEST_AGE: Duration = MAX_SENDER_KEY_AGE;
 /// Open questions that a device remembers in each group, and so the most that it asks in [`REPAIR_INTERVAL`].
 pub const MAX_ASKED: usize = 256;
 
-/// Devices that a device answers about sender keys in [`REPAIR_INTERVAL`], in each group; one answer costs about 0.2 ms
-/// and 3 KiB. As many again are answered with a fresh pairwise chain, which costs nothing until the next delivery.
+/// Devices that a device answers about sender keys in [`REPAIR_INTERVAL`], in each group: one small initial envelope for
+/// each. As many again are answered about pairwise chains, which costs nothing until the next delivery.
 pub const MAX_ANSWERED: usize = 256;
 
-/// Devices that a device welcomes again in [`REPAIR_INTERVAL`], in each group: such an answer has all sender keys, half a
-/// megabyte among a thousand senders.
+/// Devices that a device welcomes again in [`REPAIR_INTERVAL`], in each group: such an answer has all sender keys, at most
+/// 450 bytes for each.
 pub const MAX_WELCOMED: usize = 32;
 
 /// Epochs for which a device keeps the server's receipt.
