@@ -112,9 +112,6 @@ impl ManifestChain {
     pub(crate) fn from_list(list: Vec<Manifest>) -> Result<Self, AdoptError> {
         let mut older = list;
         let newest = older.pop().ok_or(AdoptError::Count)?;
-        if older.len() >= MAX_MANIFEST_CHAIN {
-            return Err(AdoptError::Count);
-        }
         let chain = Self { older, newest, staged: None };
         if linked(chain.in_force()) { Ok(chain) } else { Err(AdoptError::Order) }
     }

@@ -133,6 +133,11 @@ impl Case {
 
     /// The account's manifests: first with Alice's device alone, then with `second` too.
     fn chain(&self, account: &SigningKey, second: Membership) -> Vec<Manifest> {
+        self.chain_of(account, second, 2)
+    }
+
+    /// The same, signed again up to `count` of them.
+    fn chain_of(&self, account: &SigningKey, second: Membership, count: usize) -> Vec<Manifest> {
         let first = Membership::sign(id(account), &self.alice);
         let next = |before: Option<&Manifest>, members: &[Membership]| {
             let body = ManifestBody {
@@ -144,9 +149,11 @@ impl Case {
             };
             Manifest::sign(&body, account, members).unwrap()
         };
-        let alone = next(None, &[first]);
-        let both = next(Some(&alone), &[first, second]);
-        vec![alone, both]
+        let mut chain = vec![next(None, &[first])];
+        while chain.len() < count {
+            chain.push(next(chain.last(), &[first, second]));
+        }
+        chain
     }
 
     fn member(&self) -> Membership {
@@ -227,8 +234,9 @@ fn approvals_that_are_not_as_they_must_be() {
     assert_eq!(case.of(|p| p.manifests.clear()), Err(LinkError::Chain));
     assert_eq!(case.of(|p| p.manifests.reverse()), Err(LinkError::Chain));
     assert_eq!(case.of(|p| p.manifests = vec![p.manifests[1].clone(); 2]), Err(LinkError::Chain));
-    let many = |p: &mut ApprovalPayload| p.manifests = vec![p.manifests[1].clone(); MAX_MANIFEST_CHAIN + 1];
-    assert_eq!(case.of(many), Err(LinkError::Chain));
+    let long = encoded(&case.chain_of(&case.account, case.member(), MAX_MANIFEST_CHAIN + 1));
+    assert_eq!(case.of(|p| p.manifests = long[1..].to_vec()), Ok(()));
+    assert_eq!(case.of(|p| p.manifests = long), Err(LinkError::Chain), "one too many");
 
     assert_eq!(
         case.of(|p| p.account_key = Some(Secret::from_bytes(mallory.to_bytes()))),

@@ -16,7 +16,7 @@ use crate::record::{Changes, LoadError, Records, Scope};
 use crate::secret::{Secret, SecretBytes};
 use conclave_wire::codec::{self, DecodeError, Structure};
 use conclave_wire::ids::{AccountId, DeviceId, Opaque, Timestamp};
-use conclave_wire::limits::MAX_FRAME;
+use conclave_wire::limits::{MAX_FRAME, MAX_MANIFEST_CHAIN};
 use conclave_wire::manifest::{Manifest, ManifestError};
 use conclave_wire::membership::Membership;
 use conclave_wire::signature::SigningKey;
@@ -179,7 +179,8 @@ impl Linking {
 
     /// The account's manifests, of which the newest lists this device.
     fn chain(&self, manifests: &[Opaque]) -> Result<ManifestChain, LinkError> {
-        if manifests.len() > conclave_wire::limits::MAX_MANIFEST_CHAIN {
+        // Before their signatures are looked at.
+        if manifests.len() > MAX_MANIFEST_CHAIN {
             return Err(LinkError::Chain);
         }
         let verified: Vec<_> =
