@@ -194,7 +194,7 @@ fn of_runs() -> Vec<Value> {
         vector("run", "the flags of a single message", &with(1, &[0]), "Malformed"),
         vector("run", "flags that are not used", &with(1, &[2]), "Malformed"),
         vector("run", "no message", &run(7, 0, &[]), "Malformed"),
-        vector("run", "one message", &run(7, 1, &[one.clone()]), "Malformed"),
+        vector("run", "one message", &run(7, 1, std::slice::from_ref(&one)), "Malformed"),
         vector("run", "256 messages", &run(7, 256, &vec![one.clone(); 256]), "ok"),
         vector("run", "257 messages", &run(7, 257, &vec![one.clone(); 257]), "Malformed"),
         vector("run", "a last index of 65,535", &run(65_534, 2, &[one.clone(), one.clone()]), "ok"),

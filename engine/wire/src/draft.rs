@@ -178,7 +178,7 @@ impl<'a> Draft<'a> {
         let recorded =
             leaves.first().and_then(|index| self.roster.leaf(*index)).ok_or(CommitError::NotMember)?;
         let role = recorded.role;
-        let manifest = chain.from_recorded(recorded.manifest, recorded.manifest_version)?;
+        let manifest = chain.following(recorded.manifest, recorded.manifest_version)?;
         let (hash, version) = (manifest.hash(), manifest.body().version);
         self.revise(&account, |leaf| Leaf { manifest: hash, manifest_version: version, ..leaf });
         let listed: BTreeSet<&DeviceKey> = manifest.body().devices.iter().collect();

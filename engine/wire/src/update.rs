@@ -62,7 +62,7 @@ impl ManifestChain {
     }
 
     /// The newest manifest, if the chain leads to it from the one that is recorded.
-    pub(crate) fn from_recorded(
+    pub(crate) fn following(
         self,
         hash: ManifestHash,
         version: ManifestVersion,

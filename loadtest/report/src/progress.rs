@@ -7,6 +7,12 @@ use std::time::Duration;
 /// A line that says what is going on.
 pub struct Progress(ProgressBar);
 
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Progress {
     /// On standard error, if that is a terminal.
     pub fn new() -> Self {

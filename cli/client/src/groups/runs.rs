@@ -108,7 +108,7 @@ impl Case {
 fn a_run_of_somebody_else_is_shown_message_by_message() {
     let mut case = Case::new();
     let rng = &mut rand::rng();
-    let key = case.at_bob.distribute(&mut case.bob, &case.book, now(), rng).unwrap().upload;
+    let key = case.at_bob.distribute(&case.bob, &case.book, now(), rng).unwrap().upload;
     let for_alice = key.deliveries.into_iter().next();
     case.log(EntryKind::Distribution, key.distribution, for_alice, None);
     let run = case.at_bob.seal_run(&[b"one", b"two", b"three"], rng).unwrap();

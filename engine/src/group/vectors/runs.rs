@@ -124,8 +124,7 @@ fn a_run_of_three() {
         assert_eq!(*padded, bytes(&stated["padded"]));
         // Sealed where it lies, it is the same.
         let id = MessageId::from_bytes(array(&stated["message_id"]));
-        let mut sealed = Vec::new();
-        sealed.reserve(ciphertext.len());
+        let mut sealed = Vec::with_capacity(ciphertext.len());
         keys.seal_onto(&mut sealed, view.hedge, &id, &bytes(&stated["content"]));
         assert_eq!((&sealed[..], bytes(&stated["ciphertext"])), (ciphertext, ciphertext.to_vec()));
         contents.push((id, bytes(&stated["content"])));
