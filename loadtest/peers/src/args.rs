@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
 /// Measures Conclave's engine beside vodozemac, mls-rs and OpenMLS.
@@ -23,6 +23,10 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) large: bool,
 
+    /// Measure only this part, for instance to look at it with a profiler
+    #[arg(long, value_name = "PART")]
+    pub(crate) only: Option<Part>,
+
     /// Few repetitions and small groups: shows that it works, not what it costs
     #[arg(long)]
     pub(crate) quick: bool,
@@ -30,4 +34,14 @@ pub(crate) struct Args {
     /// Where Conclave's randomness begins; the peers take theirs from the system
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+/// A part of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    Messages,
+    CatchUp,
+    SenderKeys,
+    LargeGroup,
+    Growth,
 }

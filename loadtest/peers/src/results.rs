@@ -14,6 +14,7 @@ pub(crate) struct Results {
 /// What lies between the two readings of the clock.
 #[derive(Debug, Serialize)]
 struct TimedRegion {
+    clock: &'static str,
     messages: &'static str,
     catch_up: &'static str,
     sender_keys: &'static str,
@@ -24,6 +25,7 @@ struct TimedRegion {
 }
 
 const TIMED_REGION: TimedRegion = TimedRegion {
+    clock: "processor time of the one thread that does everything",
     messages: "content to the bytes that are sent, and back. Ours: one Group::seal, one Group::receive, the records to store \
                included. vodozemac: GroupSession::encrypt and to_bytes; MegolmMessage::from_bytes and \
                InboundGroupSession::decrypt. mls-rs: encrypt_application_message and to_bytes; from_bytes and \
@@ -209,8 +211,9 @@ impl Display for Results {
             }
         }
         let region = &self.timed_region;
-        writeln!(f, "\nTimed:\n  messages: {}\n  catch up: {}", region.messages, region.catch_up)?;
-        writeln!(f, "  sender keys: {}\n  removal: {}", region.sender_keys, region.removal)?;
+        writeln!(f, "\nTimed by {}:\n  messages: {}", region.clock, region.messages)?;
+        writeln!(f, "  catch up: {}\n  sender keys: {}", region.catch_up, region.sender_keys)?;
+        writeln!(f, "  removal: {}", region.removal)?;
         writeln!(f, "  joining: {}\n  growth: {}\n  bytes: {}", region.joining, region.growth, region.bytes)
     }
 }

@@ -4,9 +4,9 @@ use super::results::CatchUpRow;
 use crate::failure::Failure;
 use conclave_engine::Event;
 use conclave_report::Spread;
-use conclave_village::{NOW, Pair, content};
+use conclave_village::{NOW, Pair, Stopwatch, content};
 use rand::rngs::StdRng;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Messages of 256 bytes that wait, as many as one sender key seals.
 const BACKLOG: u32 = 10_000;
@@ -37,7 +37,7 @@ pub(super) fn measure(repetitions: usize, quick: bool, rng: &mut StdRng) -> Resu
         let mut read = Vec::with_capacity(contents.len());
         let (device, group) = pair.reader()?;
         for page in entries.chunks(PAGE) {
-            let begun = Instant::now();
+            let begun = Stopwatch::start();
             let caught_up = group.receive_all(device, page, NOW);
             spent += begun.elapsed();
             for (_, event) in caught_up.events {

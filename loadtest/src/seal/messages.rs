@@ -5,10 +5,10 @@ use crate::failure::Failure;
 use conclave_engine::limits::MAX_UNCONFIRMED;
 use conclave_engine::wire::limits::MESSAGE_OVERHEAD;
 use conclave_report::Spread;
-use conclave_village::{Pair, Primitives, content, stored_bytes};
+use conclave_village::{Pair, Primitives, Stopwatch, content, stored_bytes};
 use rand::rngs::StdRng;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Messages of one repetition, each timed by itself; their mean is the repetition's sample.
 const BLOCK: usize = 32;
@@ -134,11 +134,11 @@ impl Bench {
     fn primitives(&self, padded: &[u8]) -> Result<(Duration, Duration), Failure> {
         let (mut seal, mut open) = (Duration::ZERO, Duration::ZERO);
         for _ in 0..BLOCK {
-            let begun = Instant::now();
+            let begun = Stopwatch::start();
             let made = self.primitives.seal(black_box(padded));
             seal += begun.elapsed();
             let made = made?;
-            let begun = Instant::now();
+            let begun = Stopwatch::start();
             let plaintext = self.primitives.open(black_box(&made));
             open += begun.elapsed();
             if plaintext? != padded {

@@ -18,6 +18,7 @@ pub(super) struct Results {
 /// What lies between the two readings of the clock.
 #[derive(Debug, Serialize)]
 struct TimedRegion {
+    clock: &'static str,
     seal: &'static str,
     open: &'static str,
     primitives: &'static str,
@@ -28,6 +29,7 @@ struct TimedRegion {
 }
 
 const TIMED_REGION: TimedRegion = TimedRegion {
+    clock: "processor time of the one thread",
     seal: "one Group::seal call: random id and hedge, chain step, padding, encryption, signature, the records to store \
            made; the message before is in the log; storing the records, encoding the frame and sending are outside",
     open: "one Group::receive call on the entry: parsing, chain step, verification, decryption, padding, link, the \

@@ -5,10 +5,10 @@ use super::results::{RunRow, Side};
 use crate::failure::Failure;
 use conclave_engine::wire::limits::MESSAGE_OVERHEAD;
 use conclave_report::Spread;
-use conclave_village::{content, stored_bytes};
+use conclave_village::{Stopwatch, content, stored_bytes};
 use rand::rngs::StdRng;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Messages of a run.
 const RUN: usize = 64;
@@ -49,11 +49,11 @@ pub(super) fn measure(
         let opened = pair.open_run(&sealed.output, &contents)?;
         open_stored = stored_bytes(&opened.changes);
         let (seal, open) = (sealed.spent, opened.spent);
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let made = primitives.seal_run(black_box(&padded));
         let seal_primitives = begun.elapsed();
         let made = made?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let opened = primitives.open_run(black_box(&made));
         let open_primitives = begun.elapsed();
         if opened? != padded {

@@ -2,6 +2,7 @@
 
 use crate::person::{NOW, Person, entry};
 use crate::step::Step;
+use crate::stopwatch::Stopwatch;
 use crate::trouble::Trouble;
 use crate::village::{self, Two};
 use conclave_engine::limits::MAX_MESSAGES_PER_SENDER_KEY;
@@ -10,7 +11,6 @@ use conclave_engine::wire::ids::Seq;
 use conclave_engine::{Device, Event, Group, PrekeyBook};
 use rand::Rng;
 use rand::rngs::StdRng;
-use std::time::Instant;
 
 /// Two devices in a group: Alice sends, Bob reads.
 pub struct Pair {
@@ -32,7 +32,7 @@ impl Pair {
     /// Times one `Group::seal`; what comes out is the next entry of the log.
     pub fn seal(&mut self, content: &[u8], rng: &mut StdRng) -> Result<Step<Entry>, Trouble> {
         let group = self.sender()?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let sealed = group.seal(content, rng);
         let spent = begun.elapsed();
         let sealed = sealed.map_err(Trouble::engine("to seal"))?;
@@ -50,7 +50,7 @@ impl Pair {
     /// Times one `Group::receive` by the reader, and compares what comes out with `content`.
     pub fn open(&mut self, entry: &Entry, content: &[u8]) -> Result<Step<()>, Trouble> {
         let (device, group) = self.reader()?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let received = group.receive(device, entry, NOW);
         let spent = begun.elapsed();
         let received = received.map_err(Trouble::engine("to open"))?;
@@ -66,7 +66,7 @@ impl Pair {
     pub fn seal_run(&mut self, contents: &[Vec<u8>], rng: &mut StdRng) -> Result<Step<Entry>, Trouble> {
         let contents: Vec<_> = contents.iter().map(Vec::as_slice).collect();
         let group = self.sender()?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let sealed = group.seal_run(&contents, rng);
         let spent = begun.elapsed();
         let sealed = sealed.map_err(Trouble::engine("to seal a run"))?;
@@ -84,7 +84,7 @@ impl Pair {
     /// Times one `Group::receive` of a run by the reader, and compares what comes out with `contents`.
     pub fn open_run(&mut self, entry: &Entry, contents: &[Vec<u8>]) -> Result<Step<()>, Trouble> {
         let (device, group) = self.reader()?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let received = group.receive(device, entry, NOW);
         let spent = begun.elapsed();
         let received = received.map_err(Trouble::engine("to open a run"))?;

@@ -1,7 +1,8 @@
 //! What a message would cost if it were nothing but its primitives: the same libraries, the same lengths.
 //!
 //! Sealing and opening each take two wide BLAKE3 derivations and a digest over the ciphertext, one XChaCha20-Poly1305,
-//! and one Ed25519 signature or strict verification; in a run, that one for all its messages. Parsing, copying, padding, records and checks are the engine's own.
+//! and one Ed25519 signature or strict verification; in a run, that one for all its messages. Parsing, copying, padding,
+//! records and checks are the engine's own.
 
 use crate::trouble::Trouble;
 use chacha20poly1305::aead::{Aead, KeyInit};

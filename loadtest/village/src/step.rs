@@ -1,6 +1,7 @@
 //! Single steps of a village's people. Each begins at the state in the records, and changes nothing there.
 
 use crate::person::{NOW, Person, entry};
+use crate::stopwatch::Stopwatch;
 use crate::trouble::Trouble;
 use crate::village::{Village, delivery};
 use conclave_engine::wire::commit::Operation;
@@ -11,7 +12,7 @@ use conclave_engine::{
     Changes, CommitUpload, DistributeError, DistributionUpload, Event, GroupState, Newcomer, StageError,
 };
 use rand::rngs::StdRng;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a step took and made.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Village {
         rng: &mut StdRng,
     ) -> Result<Step<DistributionUpload>, Trouble> {
         let (device, mut group) = self.author(contact).reload()?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let staged = group.distribute(&device, &self.book, NOW, rng);
         let spent = begun.elapsed();
         let staged = staged.map_err(|error| match error {
@@ -76,7 +77,7 @@ impl Village {
     pub fn remove(&self, contact: Contact, rng: &mut StdRng) -> Result<Step<CommitUpload>, Trouble> {
         let (device, mut group) = self.author(contact).reload()?;
         let operations = vec![Operation::Remove { account: self.leaver }];
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let staged = group.commit(&device, operations, b"", &self.book, NOW, rng);
         let spent = begun.elapsed();
         let staged = staged.map_err(|error| match error {
@@ -92,12 +93,12 @@ impl Village {
         let (mut device, mut group) = self.founder.reload()?;
         let (id, seq) = (group.id(), self.next_seq());
         let operations = vec![Operation::Remove { account: self.leaver }];
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let staged = group.commit(&device, operations, b"", &self.book, NOW, rng);
         let staging = begun.elapsed();
         let mut staged = staged.map_err(Trouble::engine("a removal"))?;
         let own = entry(id, seq, EntryKind::Commit, &staged.upload.commit, None);
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let received = group.receive(&mut device, &own, NOW);
         let applying = begun.elapsed();
         let received = received.map_err(Trouble::engine("the own removal"))?;
@@ -133,7 +134,7 @@ impl Village {
     pub fn join(&self) -> Result<Step<usize>, Trouble> {
         let (person, entry) = self.newcomer.as_ref().ok_or(Trouble::Wrong("nobody is left to join"))?;
         let mut device = person.reload_device()?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let mut walk = Newcomer::new(entry.group);
         for commit in &self.commits {
             walk.commit(commit).map_err(Trouble::engine("to walk the commits"))?;
@@ -157,7 +158,7 @@ impl Village {
         let operations = vec![Operation::SetRole { account: self.bob.device.account(), role: Role::Member }];
         let staged = group.commit(&device, operations, b"", &self.book, NOW, rng);
         let commit = staged.map_err(Trouble::engine("a change of a role"))?.upload.commit;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let walked = walk.commit(&commit);
         let spent = begun.elapsed();
         walked.map_err(Trouble::engine("to walk one commit more"))?;
@@ -185,7 +186,7 @@ impl Village {
 
 fn take(reader: &Person, entry: &Entry, expected: impl Fn(&Event) -> bool) -> Result<Step<usize>, Trouble> {
     let (mut device, mut group) = reader.reload()?;
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     let received = group.receive(&mut device, entry, NOW);
     let spent = begun.elapsed();
     let received = received.map_err(Trouble::engine("an entry"))?;

@@ -1,6 +1,7 @@
 //! A group of any size in memory, of which a few devices are followed and the others only have their keys.
 
 use crate::person::{NOW, Person, entry};
+use crate::stopwatch::Stopwatch;
 use crate::trouble::Trouble;
 use conclave_engine::wire::commit::Operation;
 use conclave_engine::wire::entry::{Entry, EntryKind};
@@ -9,7 +10,7 @@ use conclave_engine::wire::limits::MAX_FRAME;
 use conclave_engine::wire::roster::Role;
 use conclave_engine::{CommitUpload, Group, Newcomer, PrekeyBook};
 use rand::rngs::StdRng;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Most devices whose sender key a member can hold here: they come first, and each must reach all of a group that is
 /// still small enough for a first contact in one frame.
@@ -140,10 +141,16 @@ impl Village {
 
         say("the first members join");
         let mut late = others.split_off(others.len().min(senders + 1));
-        let mut first = Vec::new();
-        for (mut person, entry) in building.add(&mut founder, &mut [], others, &book, rng)? {
-            building.join(&mut person, &entry)?;
-            first.push(person);
+        let mut first: Vec<Person> = Vec::new();
+        let at_once = at_once(plan, 0);
+        while !others.is_empty() {
+            let rest = others.split_off(others.len().min(at_once));
+            let mut followers: Vec<_> = first.iter_mut().collect();
+            for (mut person, entry) in building.add(&mut founder, &mut followers, others, &book, rng)? {
+                building.join(&mut person, &entry)?;
+                first.push(person);
+            }
+            others = rest;
         }
         let mut first = first.into_iter();
         let mut bob = first.next().ok_or(NO_GROUP)?;
@@ -154,8 +161,7 @@ impl Village {
             sender_key(&mut sender, to, &bobs_book, &mut building.seq, rng)?;
         }
 
-        let per_newcomer = NEWCOMER_BYTES + NEWCOMER_BYTES_PER_SENDER * (senders + 1);
-        let at_once = (MAX_FRAME / per_newcomer).min(plan.at_once).max(1);
+        let at_once = self::at_once(plan, senders);
         let mut newcomer = None;
         while !late.is_empty() {
             say(&format!("{} more to add", late.len()));
@@ -166,6 +172,12 @@ impl Village {
         let Building { commits, seq, grown } = building;
         Ok(Self { founder, bob, leaver, book, seq, commits, grown, newcomer })
     }
+}
+
+/// Newcomers that one commit can add to a group with so many sender keys.
+fn at_once(plan: Plan, senders: usize) -> usize {
+    let per_newcomer = NEWCOMER_BYTES + NEWCOMER_BYTES_PER_SENDER * (senders + 1);
+    (MAX_FRAME / per_newcomer).min(plan.at_once).max(1)
 }
 
 /// The log so far.
@@ -194,7 +206,7 @@ impl Building {
         });
         let operations = operations.collect();
         let group = founder.group.as_mut().ok_or(NO_GROUP)?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let staged = group.commit(&founder.device, operations, b"", book, NOW, rng);
         self.grown += begun.elapsed();
         let staged = staged.map_err(Trouble::engine("to add members"))?;
@@ -203,7 +215,7 @@ impl Building {
         self.commits.push(commit);
         self.seq = self.seq.next().unwrap_or(self.seq);
         let plain = self.entry(founder, None)?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         founder.receive(&plain)?;
         self.grown += begun.elapsed();
         for follower in followers {

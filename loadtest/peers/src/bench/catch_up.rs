@@ -6,8 +6,8 @@ use crate::compare::Samples;
 use crate::peer::{Megolm, MlsRsPair, OpenMlsPair, Padding, Talk};
 use crate::results::{Goal, Row};
 use conclave_engine::Event;
-use conclave_village::{NOW, Pair, content};
-use std::time::{Duration, Instant};
+use conclave_village::{NOW, Pair, Stopwatch, content};
+use std::time::Duration;
 
 const SIZE: usize = 256;
 
@@ -60,7 +60,7 @@ impl Bench {
         let mut spent = Duration::ZERO;
         let mut read = Vec::with_capacity(contents.len());
         for page in entries.chunks(PAGE) {
-            let begun = Instant::now();
+            let begun = Stopwatch::start();
             let caught_up = group.receive_all(device, page, NOW);
             spent += begun.elapsed();
             for (_, event) in caught_up.events {
@@ -77,7 +77,7 @@ impl Bench {
 fn their_backlog(peer: &mut dyn Talk, contents: &[Vec<u8>]) -> Result<Duration, Failure> {
     let messages = contents.iter().map(|content| peer.seal(content)).collect::<Result<Vec<_>, _>>()?;
     let mut read = Vec::with_capacity(contents.len());
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     for message in &messages {
         read.push(peer.open(message)?);
     }

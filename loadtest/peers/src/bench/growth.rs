@@ -48,7 +48,12 @@ impl Bench {
         self.settle(Plan { at_once: AT_ONCE, ..Plan::new(devices, 0) })
     }
 
-    fn grown(&mut self, size: usize, ours: Duration, peers: &[(&'static str, Duration)]) -> Result<(), Failure> {
+    fn grown(
+        &mut self,
+        size: usize,
+        ours: Duration,
+        peers: &[(&'static str, Duration)],
+    ) -> Result<(), Failure> {
         let mut samples = Samples::new(peers.len());
         samples.push(ours, peers.iter().map(|(_, theirs)| *theirs));
         let work = || format!("grow to {size}, {AT_ONCE} at once");

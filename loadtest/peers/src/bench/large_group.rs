@@ -72,8 +72,9 @@ impl Bench {
         let theirs: Work<'_> = Box::new(move || Ok(olm.hand_out(peer::Contact::Known)?.0 * all));
         let samples = by_turns(self.scale.group_repetitions, Box::new(ours), vec![theirs])?;
         let work = format!("remove 1 of {}, S = {senders}", self.scale.devices);
-        self.add([Row::times(work, samples.beside(0, VODOZEMAC).ok_or_else(nothing)?)
-            .note("vodozemac: one sender's new key to all known devices, times S; work of all senders together")])
+        self.add([Row::times(work, samples.beside(0, VODOZEMAC).ok_or_else(nothing)?).note(
+            "vodozemac: one sender's new key to all known devices, times S; work of all senders together",
+        )])
     }
 
     fn taking_the_removal(
@@ -107,7 +108,8 @@ impl Bench {
         let commits = village.commits.len();
         for (index, peer) in peers.iter().enumerate() {
             let figures = samples.beside(index, peer.name()).ok_or_else(nothing)?;
-            let row = Row::times(format!("join {} members, {commits} commits old", self.scale.devices), figures);
+            let row =
+                Row::times(format!("join {} members, {commits} commits old", self.scale.devices), figures);
             self.add([if peer.name() == MLS_RS { row.goal(Goal::Ratio(0.25)) } else { row }])?;
         }
         let rng = &mut self.rng;
@@ -126,8 +128,12 @@ impl Bench {
     ) -> Result<(), Failure> {
         let (all, none) = (busy.bob.group_bytes(), quiet.bob.group_bytes());
         let each = all.saturating_sub(none).div_ceil(senders.max(1));
-        self.add([Row::bytes("stored for each group and sender", each, Some((VODOZEMAC, exported_session_bytes())))
-            .goal(Goal::Bytes(200))])?;
+        self.add([Row::bytes(
+            "stored for each group and sender",
+            each,
+            Some((VODOZEMAC, exported_session_bytes())),
+        )
+        .goal(Goal::Bytes(200))])?;
         for peer in peers {
             let work = format!("a member's store, {} devices, S = {senders}", self.scale.devices);
             self.add([Row::bytes(work, all, Some((peer.name(), peer.stored_bytes()?)))])?;

@@ -7,7 +7,7 @@ mod messages;
 mod sender_keys;
 
 use crate::Failure;
-use crate::args::Args;
+use crate::args::{Args, Part};
 use crate::results::{Results, Row};
 use conclave_report::{Machine, Program, Progress, Saver};
 use conclave_village::{Plan, Village};
@@ -81,15 +81,25 @@ impl Bench {
             saver: Saver::new(program, args.json.clone(), machine.clone()),
             progress: Progress::new(),
         };
-        bench.messages()?;
-        bench.catch_up()?;
-        bench.sender_keys()?;
-        bench.large_group()?;
-        bench.growth(args.large)?;
+        for part in [Part::Messages, Part::CatchUp, Part::SenderKeys, Part::LargeGroup, Part::Growth] {
+            if args.only.is_none_or(|only| only == part) {
+                bench.measure(part, args.large)?;
+            }
+        }
         bench.saver.save(&bench.results, true)?;
         bench.progress.done();
         println!("{}\n\n{}", machine.lines(), bench.results);
         Ok(())
+    }
+
+    fn measure(&mut self, part: Part, large: bool) -> Result<(), Failure> {
+        match part {
+            Part::Messages => self.messages(),
+            Part::CatchUp => self.catch_up(),
+            Part::SenderKeys => self.sender_keys(),
+            Part::LargeGroup => self.large_group(),
+            Part::Growth => self.growth(large),
+        }
     }
 
     fn say(&self, what: &str) {

@@ -2,6 +2,7 @@
 
 use super::{LargeGroup, MLS_RS, Talk};
 use crate::Failure;
+use conclave_village::Stopwatch;
 use mls_rs::client_builder::{
     BaseConfig, PaddingMode, WithCryptoProvider, WithIdentityProvider, WithMlsRules,
 };
@@ -13,7 +14,7 @@ use mls_rs::{
     CipherSuite, CipherSuiteProvider, Client, CryptoProvider, Group, GroupStateStorage, MlsMessage,
 };
 use mls_rs_crypto_awslc::AwsLcCryptoProvider;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SUITE: CipherSuite = CipherSuite::CURVE25519_AES128;
 
@@ -65,7 +66,7 @@ struct Added {
 }
 
 fn add(group: &mut Group<Config>, key_packages: Vec<MlsMessage>) -> Result<Added, Failure> {
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     let mut builder = group.commit_builder();
     for key_package in key_packages {
         builder = builder.add_member(key_package)?;
@@ -194,7 +195,7 @@ impl LargeGroup for MlsRsGroup {
 
     fn remove(&self) -> Result<(Duration, Vec<u8>), Failure> {
         let mut founder = self.founder.clone();
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let output = founder.commit_builder().remove_member(self.leaver)?.build()?;
         let commit = output.commit_message.to_bytes()?;
         founder.apply_pending_commit()?;
@@ -203,17 +204,19 @@ impl LargeGroup for MlsRsGroup {
 
     fn take_removal(&self, commit: &[u8]) -> Result<Duration, Failure> {
         let mut member = self.member.clone();
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let received = member.process_incoming_message(MlsMessage::from_bytes(commit)?)?;
         let spent = begun.elapsed();
         match received {
-            ReceivedMessage::Commit(_) if member.current_epoch() == self.member.current_epoch() + 1 => Ok(spent),
+            ReceivedMessage::Commit(_) if member.current_epoch() == self.member.current_epoch() + 1 => {
+                Ok(spent)
+            }
             _ => Err("a removal is none".into()),
         }
     }
 
     fn join(&self) -> Result<Duration, Failure> {
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let joined = self.newcomer.join_group(None, &MlsMessage::from_bytes(&self.welcome)?, None)?;
         let spent = begun.elapsed();
         drop(joined);

@@ -1,7 +1,8 @@
 //! vodozemac's Olm: how a Megolm session key reaches many devices.
 
 use crate::Failure;
-use std::time::{Duration, Instant};
+use conclave_village::Stopwatch;
+use std::time::Duration;
 use vodozemac::Curve25519PublicKey;
 use vodozemac::megolm::{GroupSession, SessionConfig as MegolmConfig};
 use vodozemac::olm::{Account, OlmMessage, Session, SessionConfig};
@@ -40,13 +41,16 @@ impl Olm {
     /// Makes a session key and seals it for each device; gives the time and the bytes of all.
     pub(crate) fn hand_out(&mut self, contact: Contact) -> Result<(Duration, usize), Failure> {
         let mut sealed = Vec::with_capacity(self.devices.len());
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let key = GroupSession::new(MegolmConfig::default()).session_key().to_bytes();
         match contact {
             Contact::First => {
                 for (identity, one_time) in &self.devices {
-                    let mut session =
-                        self.account.create_outbound_session(SessionConfig::default(), *identity, *one_time)?;
+                    let mut session = self.account.create_outbound_session(
+                        SessionConfig::default(),
+                        *identity,
+                        *one_time,
+                    )?;
                     sealed.push(session.encrypt(&key)?.to_parts().1);
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::{LargeGroup, OPENMLS, Talk};
 use crate::Failure;
+use conclave_village::Stopwatch;
 use openmls::prelude::tls_codec::{DeserializeBytes, Serialize};
 use openmls::prelude::{
     BasicCredential, Ciphersuite, CredentialWithKey, GroupId, KeyPackage, LeafNodeIndex, MlsGroup,
@@ -10,7 +11,7 @@ use openmls::prelude::{
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 
@@ -32,7 +33,8 @@ struct Party {
 
 impl Party {
     fn new(name: usize) -> Result<Self, Failure> {
-        let signer = SignatureKeyPair::new(SUITE.signature_algorithm()).map_err(|error| format!("{error:?}"))?;
+        let signer =
+            SignatureKeyPair::new(SUITE.signature_algorithm()).map_err(|error| format!("{error:?}"))?;
         let credential = BasicCredential::new(format!("device {name:08}").into_bytes());
         let credential =
             CredentialWithKey { credential: credential.into(), signature_key: signer.to_public_vec().into() };
@@ -50,7 +52,7 @@ impl Party {
     }
 
     fn add(&self, group: &mut MlsGroup, key_packages: &[KeyPackage]) -> Result<Added, Failure> {
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let (commit, welcome, _) = group.add_members(&self.provider, &self.signer, key_packages)?;
         group.merge_pending_commit(&self.provider)?;
         let spent = begun.elapsed();
@@ -189,8 +191,7 @@ impl OpenMlsGroup {
         say("a fresh tree: making keys");
         let founder = Party::new(0)?;
         let mut at_founder = founder.found()?;
-        let mut parties =
-            (1..devices.saturating_sub(1)).map(Party::new).collect::<Result<Vec<_>, _>>()?;
+        let mut parties = (1..devices.saturating_sub(1)).map(Party::new).collect::<Result<Vec<_>, _>>()?;
         let mut grown = Duration::ZERO;
         let mut welcome = None;
         for batch in parties.chunks(at_once) {
@@ -232,7 +233,7 @@ impl LargeGroup for OpenMlsGroup {
 
     fn remove(&self) -> Result<(Duration, Vec<u8>), Failure> {
         let (provider, mut group) = self.founder.copy(&self.group)?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let (commit, _, _) = group.remove_members(&provider, &self.founder.signer, &[self.leaver])?;
         let commit = bytes(&commit)?;
         group.merge_pending_commit(&provider)?;
@@ -241,14 +242,14 @@ impl LargeGroup for OpenMlsGroup {
 
     fn take_removal(&self, commit: &[u8]) -> Result<Duration, Failure> {
         let (provider, mut group) = self.member.copy(&self.group)?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         take_commit(&provider, &mut group, commit)?;
         Ok(begun.elapsed())
     }
 
     fn join(&self) -> Result<Duration, Failure> {
         let provider = self.newcomer.copy_store()?;
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let joined = join(&provider, &self.welcome)?;
         let spent = begun.elapsed();
         drop(joined);
