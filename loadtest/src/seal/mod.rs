@@ -19,7 +19,7 @@ use results::Results;
 const SIZES: [usize; 6] = [32, 256, 1024, 4096, 16 * 1024, MAX_CONTENT];
 const QUICK_DEVICES: [u32; 2] = [4, 10];
 
-/// Repetitions of a message size: blocks of [`messages::BLOCK`] messages.
+/// Repetitions of a message size: blocks of messages.
 const REPETITIONS: u32 = 31;
 const QUICK_REPETITIONS: u32 = 3;
 
