@@ -122,7 +122,7 @@ fn welch_of_known_samples() {
 }
 
 #[test]
-#[ignore = "takes a minute and wants a quiet machine and --release"]
+#[ignore = "wants a quiet machine and --release"]
 fn comparisons_take_as_long_whatever_they_compare() {
     let ours = [
         ("secret", leak(Secret::from_bytes)),
