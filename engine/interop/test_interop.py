@@ -29,7 +29,7 @@ from client import Client, text_of
 from codec import Malformed, read_versioned, versioned
 from connection import ServerRefused
 from crypto import (H, KDF, ML_KEM_768, Refused, agree, agreement_public, decapsulate, kem_public, open_, seal, sign,
-                    signing_public, verify, xor)
+                    signing_public, split, verify, xor)
 from device import Device, PrekeyPrivate, now
 from group import (Group, distribution_keys, epoch_secrets, message_keys, message_nonce, message_step,
                    mix_sender)
@@ -163,6 +163,18 @@ class Vectors(unittest.TestCase):
             groups = [int.from_bytes(wide[i:i + 5], "big") % 100_000 for i in range(0, 60, 5)]
             self.check(v, wide=wide, number=" ".join(f"{group:05}" for group in groups),
                        qr=st.SafetyNumberCode(lower, higher).bytes())
+
+    def test_backup(self):
+        """R92, R93. Nobody but its own device opens a backup; this follows the layout all the same."""
+        for v in load("backup"):
+            key, nonce, commitment = split(KDF("backup", 88, x(v["backup_key"]), x(v["salt"])), 32, 24, 32)
+            device = st.device_id(signing_public(x(v["device_seed"])))
+            identity = [x(v["account_seed"]), x(v["device_seed"]), device, [x(v["manifest"])]]
+            content = versioned([identity, [x(v["group"])], x(v["history"])])
+            ciphertext = seal(key, nonce, b"", pad(content))
+            self.check(v, key=key, nonce=nonce, commitment=commitment, content=content,
+                       backup=versioned([x(v["salt"]), commitment, ciphertext]))
+            self.assertEqual(unpad(open_(key, nonce, b"", ciphertext)), content)
 
     def test_prekeys(self):
         for v in load("prekeys"):
