@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from crypto import H, KDF, Refused, ZEROS, open_, seal, sign, signing_public, split, verify
 from pairwise import LINK, Context, Pairwise, open_initial_from_anybody
-from structures import (DAY, SKEW, ApprovalPayload, LinkRequest, Manifest, Prekeys, PrekeysBody, SealedRequest, Envelope,
+from structures import (DAY, SKEW, ApprovalPayload, Envelope, LinkRequest, Manifest, Prekeys, PrekeysBody, SealedRequest,
                         device_id, membership_digest)
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -78,14 +78,12 @@ def open_request(sealed, code):
 class Linking:
     device_private: bytes
     request: bytes
-    private: object                     # PrekeyPrivate
+    prekeys: dict                       # hash -> PrekeyPrivate: those of the request alone
 
     def __post_init__(self):
         self.account = LinkRequest.read(self.request).account
         self.device_key = signing_public(self.device_private)
         self.device = device_id(self.device_key)
-        prekeys = Prekeys.read(LinkRequest.read(self.request).prekeys)
-        self.prekeys = {H("prekeys", prekeys.body): self.private} if not isinstance(self.private, dict) else self.private
         self.pairwise = Pairwise()
 
     def complete(self, approval):

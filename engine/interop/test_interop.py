@@ -146,13 +146,15 @@ class Vectors(unittest.TestCase):
             with self.assertRaises(Refused):
                 linking.open_request(x(v["sealed_request"]), code).check(signing_public(bytes(32)), v["time"])
 
-            held = linking.Linking(device_private, request, PrekeyPrivate(x(v["agreement_private"]), x(v["kem_seed"])))
+            prekeys_hash = H("prekeys", st.Prekeys.read(x(v["prekeys"])).body)
+            private = {prekeys_hash: PrekeyPrivate(x(v["agreement_private"]), x(v["kem_seed"]))}
+            held = linking.Linking(device_private, request, private)
             manifests, account_key = held.complete(x(v["approval"]))
             self.assertEqual([m.hex() for m in manifests], v["manifests"])
             self.assertEqual(account_key, x(v["account_seed"]) if v["share_account_key"] else None)
             payload = st.ApprovalPayload(H("link code", request), account_key, manifests).bytes()
             self.check(v, payload=payload)
-            stranger = linking.Linking(device_private, forged, held.prekeys)
+            stranger = linking.Linking(device_private, forged, private)
             with self.assertRaises(Refused):
                 stranger.complete(x(v["approval"]))
 
