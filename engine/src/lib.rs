@@ -161,7 +161,7 @@ pub use device::{Device, DeviceError, RevokeError};
 pub use envelope::OpenError;
 pub use group::{
     AcceptError, Alarm, Answer, AnswerContent, AnswerError, AskError, AskedFor, CaughtUp, CertificateError,
-    CommitUpload, Continuity, CreateError, DistributeError, Distributed, DistributionUpload, Event, Group,
+    CommitUpload, Continuity, CreateError, DistributeError, Distributed, DistributionUpload, Event, ForgedMember, Group,
     GroupMessage, GroupState, JoinError, Joined, KeyRepair, LeaveError, MessageId, Need, NewGroup, Newcomer,
     NotedReceipt, Origin, ReceiptError, ReceiveError, Received, Recovered, Repair, Repaired, SealError,
     Sealed, SealedRun, Sender, SplitView, StageError, StagedCommit, Verdict,

@@ -3,7 +3,7 @@
 //! A device takes the lowest free slot and keeps it, so that what changes for many devices at once changes few records.
 
 use crate::limits::SLOTS_PER_PAGE;
-use conclave_wire::ids::DeviceId;
+use conclave_wire::ids::{DeviceId, LeafIndex};
 use conclave_wire::limits::MAX_LEAVES;
 use minicbor::{Decode, Encode};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +33,17 @@ impl Slot {
 }
 
 impl Page {
+    /// The page of a leaf, where pages hold leaves of a roster by their indices.
+    pub(crate) fn of_leaf(index: LeafIndex) -> Self {
+        Self(index.0 / SLOTS_PER_PAGE)
+    }
+
+    /// The leaves on it.
+    pub(crate) fn leaves(self) -> impl Iterator<Item = LeafIndex> {
+        let first = self.0.saturating_mul(SLOTS_PER_PAGE);
+        (first..first.saturating_add(SLOTS_PER_PAGE)).map(LeafIndex)
+    }
+
     /// The name of the page's record.
     pub(crate) fn name(self, prefix: &[u8]) -> Vec<u8> {
         [prefix, &self.0.to_be_bytes()].concat()

@@ -6,6 +6,7 @@
 use super::event::{Continuity, Event, GroupMessage, Origin};
 use super::receipts::Verdict;
 use super::receive::{CertificateError, ReceiveError};
+use super::vouching::ForgedMember;
 use conclave_wire::ids::{DeviceId, Epoch};
 use conclave_wire::public_group::CommitError;
 use thiserror::Error;
@@ -42,6 +43,9 @@ pub enum Alarm {
         "the server accepted an entry that no honest server accepts; distrust it, and begin the group anew elsewhere"
     )]
     BadEntry,
+    /// A device in the roster is not its account's.
+    #[error("{0}")]
+    Forged(ForgedMember),
     /// A device signed two things of which it can sign one.
     #[error(
         "a device said two different things to the group; ask its owner, and have it replaced or removed"
@@ -139,6 +143,7 @@ impl ReceiveError {
             Self::Commit(error) => commit_alarm(error),
             Self::Group | Self::NotMember => Alarm::BadEntry,
             Self::NotOurs => Alarm::Cloned,
+            Self::Forged(member) => Alarm::Forged(*member),
             Self::Unauthentic { device, .. } => Alarm::Unauthentic { device: *device },
             Self::Certificate(CertificateError::Conflict { device }) | Self::Equivocation { device, .. } => {
                 Alarm::Equivocation { device: *device }

@@ -3,6 +3,7 @@
 use super::event::GroupState;
 use super::sender_key::OwnKey;
 use super::state::Group;
+use super::vouching::ForgedMember;
 use crate::addressee::Addressee;
 use crate::aead;
 use crate::device::Device;
@@ -29,6 +30,9 @@ pub enum DistributeError {
     /// This device was removed, or lacks the epoch's secrets.
     #[error("this device cannot send to the group: it was removed, or must be welcomed again first")]
     NotActive(GroupState),
+    /// A device of the roster is not its account's.
+    #[error(transparent)]
+    Forged(#[from] ForgedMember),
     /// The first contact with all devices at once does not fit a frame.
     #[error("the group has too many devices for a first contact in one upload")]
     TooLarge,
@@ -130,6 +134,7 @@ impl Group {
         if known * WRAP_SIZE + (recipients.len() - known) * INITIAL_SIZE + 2048 > MAX_FRAME {
             return Err(DistributeError::TooLarge);
         }
+        let verified = self.vouch_all(recipients.iter().map(|to| to.device))?;
 
         // From here on nothing fails.
         let (group, epoch, head, me) = (self.id(), self.epoch(), self.public.head(), self.me.device);
@@ -165,6 +170,7 @@ impl Group {
         let context = EnvelopeContext { purpose: Purpose::ContentKey, group, epoch };
         let upload = Upload::Distribution;
         let dispatch = Dispatch { from: device, context, upload, reach: Reach { book, now } };
+        self.settle(&verified, &mut changes);
         self.pairwise.discard(upload, &mut changes);
         let deliveries = self.pairwise.deliver(&content_key, &recipients, dispatch, rng, &mut changes);
         let unreachable = recipients

@@ -103,6 +103,9 @@ impl Newcomer {
     }
 
     /// Checks the next commit, the genesis first. On an error the walk stands where it stood.
+    ///
+    /// The manifests of those who were added are verified when they are first needed, except those of devices that made a
+    /// commit (R73).
     pub fn commit(&mut self, encoded: &[u8]) -> Result<(), JoinError> {
         let commit = UnverifiedCommit::decode(encoded)?;
         match &mut self.walked {
@@ -119,7 +122,7 @@ impl Newcomer {
                 self.walked = Some(Walked { public, author, confirmation, last_distribution, added });
             }
             Some(walked) => {
-                let step = walked.public.check(commit)?;
+                let step = walked.public.check_past(commit)?;
                 let author = walked.public.roster().device(&step.commit().body().author);
                 let (_, leaf) = author.ok_or(CommitError::Author)?;
                 walked.author = (leaf.account, leaf.device.id());

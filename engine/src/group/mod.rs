@@ -47,6 +47,7 @@ mod storage;
 mod summary;
 mod thread;
 mod update;
+mod vouching;
 mod welcome;
 
 #[cfg(test)]
@@ -69,3 +70,4 @@ pub use seal::{SealError, Sealed};
 pub use seal_run::SealedRun;
 pub use stage::{CommitUpload, StageError, StagedCommit};
 pub use state::Group;
+pub use vouching::ForgedMember;

@@ -44,6 +44,7 @@ impl Group {
         if self.init.is_none() {
             return Err(ReceiveError::NeedWelcome);
         }
+        self.vouch(header.leaf)?;
         let mut reading = self.reading(sender, since, header)?;
         let at = At { seq: entry.seq, now };
         let event = match &message {
@@ -54,6 +55,7 @@ impl Group {
             self.bound_skipped_keys(changes);
         }
         self.put_sender_chain(&device, changes);
+        self.settle(&[header.leaf], changes);
         Ok(event)
     }
 

@@ -2,6 +2,7 @@
 
 use super::event::Received;
 use super::state::Group;
+use super::vouching::ForgedMember;
 use crate::device::Device;
 use crate::ratchet::ChainError;
 use crate::record::Changes;
@@ -116,6 +117,9 @@ pub enum ReceiveError {
         "an entry in this device's name that it did not write: the server altered it, or this device was copied"
     )]
     NotOurs,
+    /// From a device that is not its account's.
+    #[error(transparent)]
+    Forged(#[from] ForgedMember),
     /// The certificate is void.
     #[error("the sender key's certificate is not valid: {0}")]
     Certificate(CertificateError),

@@ -35,6 +35,7 @@ impl Group {
         let (index, leaf) = self.roster().device(&from).ok_or(ReceiveError::NotMember)?;
         let distribution = distribution.verify(leaf.device.as_bytes())?;
         let certificate = certificate.verify(leaf.device.as_bytes())?;
+        self.vouch(index)?;
         let found = distribution.body().epoch;
         if found != self.epoch() {
             return Err(ReceiveError::other_epoch(self.epoch(), found));
@@ -44,6 +45,7 @@ impl Group {
         let generation = certificate.body().generation;
         if from == self.me.device {
             self.activate(&distribution, changes)?;
+            self.settle(&[index], changes);
             return Ok(Event::SenderKey { sender, generation, readable: true, lost_chain: None });
         }
 
@@ -83,6 +85,7 @@ impl Group {
         self.senders.insert(from, sender_state);
         self.put_sender_key(&from, changes);
         self.put_sender_chain(&from, changes);
+        self.settle(&[index], changes);
         Ok(Event::SenderKey { sender, generation, readable, lost_chain })
     }
 

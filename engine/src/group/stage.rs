@@ -5,6 +5,7 @@ use super::event::GroupState;
 use super::renewal::Renewal;
 use super::sender_key::OwnKey;
 use super::state::{Group, Staged};
+use super::vouching::ForgedMember;
 use super::welcome::{WELCOME_SENDER_BYTES, Welcome, WelcomeSender};
 use crate::addressee::Addressee;
 use crate::device::Device;
@@ -46,6 +47,9 @@ pub enum StageError {
     /// The note is longer than [`MAX_NOTE`].
     #[error("the note to newcomers is longer than {MAX_NOTE} bytes")]
     Note,
+    /// A device that would get the commit's secret is not its account's.
+    #[error(transparent)]
+    Forged(#[from] ForgedMember),
     /// What would be uploaded does not fit a frame.
     #[error("the change is too large for one upload; make it in several steps")]
     TooLarge,
@@ -117,6 +121,7 @@ impl Group {
                 .map(|(_, leaf)| Addressee::from(leaf))
                 .collect(),
         };
+        let verified = self.vouch_all(recipients.iter().map(|to| to.device))?;
         let newcomers: Vec<Addressee> =
             outcome.added().iter().map(|(_, leaf)| Addressee::from(leaf)).collect();
         let initial = outcome.needs_initial();
@@ -131,6 +136,7 @@ impl Group {
             let context = EnvelopeContext { purpose, group, epoch };
             Dispatch { from: device, context, upload: Upload::Commit, reach }
         };
+        self.settle(&verified, &mut changes);
         self.pairwise.discard(Upload::Commit, &mut changes);
         let deliveries = match &committed {
             Some(secret) => {

@@ -6,10 +6,11 @@ use crate::commit_error::CommitError;
 use crate::ids::{AccountId, DeviceId, DeviceKey, Epoch, GroupId, LeafIndex, Opaque, Timestamp};
 use crate::leave;
 use crate::limits::{CLOCK_SKEW, MAX_MANIFEST_AGE};
-use crate::manifest::Manifest;
+use crate::listing::{Listing, Vouching};
 use crate::outcome::Outcome;
 use crate::roster::{FreeLeaves, Leaf, PinnedPrekeys, Role, Roster};
 use crate::update::ManifestChain;
+use crate::voucher::Voucher;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What operations depend on, beside the roster and their author.
@@ -20,6 +21,8 @@ pub(crate) struct Setting {
     pub(crate) epoch: Epoch,
     /// When the author made it.
     pub(crate) time: Timestamp,
+    /// When its manifests are verified.
+    pub(crate) vouching: Vouching,
 }
 
 /// A roster on the way from one epoch to the next.
@@ -31,6 +34,7 @@ pub(crate) struct Draft<'a> {
     touched: BTreeSet<AccountId>,
     new_devices: BTreeSet<DeviceKey>,
     added: BTreeSet<LeafIndex>,
+    vouchers: BTreeMap<LeafIndex, Voucher>,
     removed: Vec<(LeafIndex, Leaf)>,
     healed: Option<DeviceId>,
     resets: bool,
@@ -46,6 +50,7 @@ impl<'a> Draft<'a> {
             touched: BTreeSet::new(),
             new_devices: BTreeSet::new(),
             added: BTreeSet::new(),
+            vouchers: BTreeMap::new(),
             removed: Vec::new(),
             healed: None,
             resets: false,
@@ -62,7 +67,7 @@ impl<'a> Draft<'a> {
         match operation {
             Operation::Add { role, manifest } => {
                 authority::may_add(by.role, *role)?;
-                let manifest = Manifest::decode_and_verify(&manifest.0)?;
+                let manifest = self.setting.vouching.read(&manifest.0)?;
                 self.touch(manifest.account())?;
                 self.add(&manifest, *role)
             }
@@ -113,7 +118,7 @@ impl<'a> Draft<'a> {
     }
 
     /// (R36)
-    pub(crate) fn add(&mut self, manifest: &Manifest, role: Role) -> Result<(), CommitError> {
+    pub(crate) fn add(&mut self, manifest: &Listing, role: Role) -> Result<(), CommitError> {
         self.check_age(manifest)?;
         if !self.roster.leaves_of(&manifest.account()).is_empty() {
             return Err(CommitError::AlreadyMember);
@@ -121,14 +126,14 @@ impl<'a> Draft<'a> {
         manifest.body().devices.iter().try_for_each(|device| self.place(*device, manifest, role))
     }
 
-    fn check_age(&self, manifest: &Manifest) -> Result<(), CommitError> {
+    fn check_age(&self, manifest: &Listing) -> Result<(), CommitError> {
         let (signed, time) = (manifest.body().time, self.setting.time);
         let old = time.since(signed) > MAX_MANIFEST_AGE + CLOCK_SKEW;
         if signed > time.plus(CLOCK_SKEW) || old { Err(CommitError::ManifestAge) } else { Ok(()) }
     }
 
     /// Gives a new device a leaf.
-    fn place(&mut self, device: DeviceKey, manifest: &Manifest, role: Role) -> Result<(), CommitError> {
+    fn place(&mut self, device: DeviceKey, manifest: &Listing, role: Role) -> Result<(), CommitError> {
         // A device that another account of the group claims is refused, even if that account leaves just now.
         if self.roster.index_of(&device.id()).is_some() || !self.new_devices.insert(device) {
             return Err(CommitError::AlreadyMember);
@@ -145,6 +150,7 @@ impl<'a> Draft<'a> {
         };
         self.changes.insert(index, Some(leaf));
         self.added.insert(index);
+        manifest.vouch(index, &device, &mut self.vouchers);
         Ok(())
     }
 
@@ -171,7 +177,7 @@ impl<'a> Draft<'a> {
 
     /// (R100) (R101) Devices that stay keep their leaf and `since`; those that go make room before new ones come.
     fn update(&mut self, manifests: &[Opaque]) -> Result<(), CommitError> {
-        let chain = ManifestChain::decode_and_verify(manifests)?;
+        let chain = ManifestChain::read(manifests, self.setting.vouching)?;
         let account = chain.account();
         self.touch(account)?;
         let leaves = self.roster.leaves_of(&account);
@@ -187,6 +193,7 @@ impl<'a> Draft<'a> {
             let Some(leaf) = self.roster.leaf(*index) else { continue };
             if listed.contains(&leaf.device) {
                 present.insert(leaf.device);
+                manifest.vouch(*index, &leaf.device, &mut self.vouchers);
             } else {
                 self.blank(*index);
             }
@@ -220,7 +227,8 @@ impl<'a> Draft<'a> {
         let added =
             self.added.iter().filter_map(|index| Some((*index, self.changes.get(index)?.clone()?))).collect();
         let roster = self.roster.step(self.changes.into_iter().collect());
-        Ok(Outcome { roster, added, removed: self.removed, healed: self.healed, resets: self.resets })
+        let Self { removed, healed, resets, vouchers, .. } = self;
+        Ok(Outcome { roster, added, removed, healed, resets, vouchers })
     }
 
     /// (R34) An owner remains: one that the commit does not touch, or one that it makes.

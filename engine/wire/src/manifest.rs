@@ -15,6 +15,7 @@ use crate::ids::{AccountId, DeviceId, DeviceKey, ManifestHash, ManifestVersion, 
 use crate::limits::MAX_DEVICES;
 use crate::membership::Membership;
 use crate::signature::{self, Label, Signature, SigningKey};
+use crate::voucher::Voucher;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
@@ -84,6 +85,76 @@ pub enum ManifestError {
     DeviceSignature,
 }
 
+impl ManifestBody {
+    /// Whether this follows the manifest of this account, version and hash (R11).
+    pub(crate) fn follows(&self, account: &AccountId, version: ManifestVersion, hash: &ManifestHash) -> bool {
+        self.account == *account && version.next() == Some(self.version) && self.previous == Some(*hash)
+    }
+}
+
+/// A manifest as it came: of its form, no signature verified.
+pub(crate) struct UnverifiedManifest {
+    body: ManifestBody,
+    carrier: Carrier,
+    encoded: Vec<u8>,
+    hash: ManifestHash,
+}
+
+impl UnverifiedManifest {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let carrier: Carrier = codec::decode(bytes)?;
+        let body: ManifestBody = codec::decode(&carrier.body.0)?;
+        check_devices(&body, carrier.device_signatures.len())?;
+        if body.previous.is_none() != (body.version == ManifestVersion(0)) {
+            return Err(ManifestError::Previous);
+        }
+        let hash = ManifestHash::from_bytes(hash::MANIFEST.hash(&[&carrier.body.0]));
+        Ok(Self { body, carrier, encoded: bytes.to_vec(), hash })
+    }
+
+    /// Verifies each signature.
+    pub(crate) fn verify(self) -> Result<Manifest, ManifestError> {
+        verify_account(&self.body.account, &self.hash, &self.carrier.account_signature)?;
+        let verified = self.signed().map(|(account, device, by)| Membership::verify(account, device, by));
+        let memberships = verified.collect::<Result<_, _>>().map_err(|_| ManifestError::DeviceSignature)?;
+        Ok(self.with(memberships))
+    }
+
+    /// What is left to verify, for each device.
+    pub(crate) fn vouchers(&self) -> impl Iterator<Item = (DeviceKey, Voucher)> + '_ {
+        let account = self.carrier.account_signature;
+        self.signed().map(move |(_, device, signature)| (device, Voucher::new(account, signature)))
+    }
+
+    pub(crate) fn hash(&self) -> ManifestHash {
+        self.hash
+    }
+
+    pub(crate) fn into_claimed(self) -> ManifestBody {
+        self.body
+    }
+
+    fn signed(&self) -> impl Iterator<Item = (AccountId, DeviceKey, Signature)> + '_ {
+        let signed = self.body.devices.iter().zip(&self.carrier.device_signatures);
+        signed.map(|(device, signature)| (self.body.account, *device, *signature))
+    }
+
+    fn with(self, memberships: Vec<Membership>) -> Manifest {
+        let Self { body, encoded, hash, .. } = self;
+        Manifest { body, memberships, encoded, hash }
+    }
+}
+
+/// Verifies that the account signed the manifest of this hash.
+pub(crate) fn verify_account(
+    account: &AccountId,
+    manifest: &ManifestHash,
+    by: &Signature,
+) -> Result<(), ManifestError> {
+    signature::verify(account.as_bytes(), LABEL, manifest.as_bytes(), by)
+        .map_err(|_| ManifestError::AccountSignature)
+}
+
 /// A manifest with all its signatures verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
@@ -112,48 +183,20 @@ impl Manifest {
 
     /// Parses a manifest and verifies each of its signatures.
     pub fn decode_and_verify(bytes: &[u8]) -> Result<Self, ManifestError> {
-        Self::parse(bytes, |body, digest, carrier| {
-            signature::verify(body.account.as_bytes(), LABEL, digest, &carrier.account_signature)
-                .map_err(|_| ManifestError::AccountSignature)?;
-            let signed = body.devices.iter().zip(&carrier.device_signatures);
-            signed
-                .map(|(device, signature)| Membership::verify(body.account, *device, *signature))
-                .collect::<Result<_, _>>()
-                .map_err(|_| ManifestError::DeviceSignature)
-        })
+        UnverifiedManifest::decode(bytes)?.verify()
     }
 
     /// Parses a manifest that this program verified before it stored it; checks form only.
     pub fn trust_own_storage(bytes: &[u8]) -> Result<Self, ManifestError> {
-        Self::parse(bytes, |body, _, carrier| {
-            let signed = body.devices.iter().zip(&carrier.device_signatures);
-            let trust = |(device, signature): (&_, &_)| {
-                Membership::trust_own_storage(body.account, *device, *signature)
-            };
-            Ok(signed.map(trust).collect())
-        })
-    }
-
-    fn parse(
-        bytes: &[u8],
-        verify: impl FnOnce(&ManifestBody, &[u8; 32], &Carrier) -> Result<Vec<Membership>, ManifestError>,
-    ) -> Result<Self, ManifestError> {
-        let carrier: Carrier = codec::decode(bytes)?;
-        let body: ManifestBody = codec::decode(&carrier.body.0)?;
-        check_devices(&body, carrier.device_signatures.len())?;
-        if body.previous.is_none() != (body.version == ManifestVersion(0)) {
-            return Err(ManifestError::Previous);
-        }
-        let digest = hash::MANIFEST.hash(&[&carrier.body.0]);
-        let memberships = verify(&body, &digest, &carrier)?;
-        Ok(Self { body, memberships, encoded: bytes.to_vec(), hash: ManifestHash::from_bytes(digest) })
+        let manifest = UnverifiedManifest::decode(bytes)?;
+        let trust = |(account, device, signature)| Membership::trust_own_storage(account, device, signature);
+        let memberships = manifest.signed().map(trust).collect();
+        Ok(manifest.with(memberships))
     }
 
     /// Whether this is the manifest that follows the one of this account, version and hash (R11).
     pub fn follows(&self, account: &AccountId, version: ManifestVersion, hash: &ManifestHash) -> bool {
-        self.body.account == *account
-            && version.next() == Some(self.body.version)
-            && self.body.previous == Some(*hash)
+        self.body.follows(account, version, hash)
     }
 
     /// The countersignatures of its devices, in its order, to be carried on into the next manifest.

@@ -5,9 +5,10 @@ use crate::commit_error::CommitError;
 use crate::draft::{Draft, Setting};
 use crate::ids::{DeviceId, LeafIndex, RosterHash};
 use crate::limits::MAX_OPERATIONS;
-use crate::manifest::Manifest;
+use crate::listing::Listing;
 use crate::roster::{Leaf, LeafChange, Role, Roster, RosterStep};
-use std::collections::BTreeSet;
+use crate::voucher::Voucher;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What operations do to a roster.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct Outcome {
     pub(crate) removed: Vec<(LeafIndex, Leaf)>,
     pub(crate) healed: Option<DeviceId>,
     pub(crate) resets: bool,
+    /// What is left to verify of devices whose manifests were read and not verified.
+    pub(crate) vouchers: BTreeMap<LeafIndex, Voucher>,
 }
 
 impl Outcome {
@@ -38,7 +41,7 @@ impl Outcome {
     }
 
     /// The genesis: one account, as owner, in an empty roster.
-    pub(crate) fn of_genesis(manifest: &Manifest, setting: Setting) -> Result<Self, CommitError> {
+    pub(crate) fn of_genesis(manifest: &Listing, setting: Setting) -> Result<Self, CommitError> {
         let empty = Roster::default();
         let mut draft = Draft::new(&empty, setting);
         draft.add(manifest, Role::Owner)?;

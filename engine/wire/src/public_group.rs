@@ -8,9 +8,11 @@ use crate::commit::{Commit, CommitBody, Operation, UnverifiedCommit};
 pub use crate::commit_error::CommitError;
 use crate::draft::Setting;
 use crate::ids::{CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Timestamp};
-use crate::manifest::Manifest;
+use crate::listing::{Listing, Vouching};
+use crate::manifest::{Manifest, ManifestError};
 pub use crate::outcome::Outcome;
 use crate::roster::{Leaf, Role, Roster};
+use crate::voucher::{Voucher, Vouchers};
 use std::collections::BTreeSet;
 
 /// A group as everybody can check it.
@@ -21,6 +23,7 @@ pub struct PublicGroup {
     head: CommitHash,
     head_time: Timestamp,
     roster: Roster,
+    vouchers: Vouchers,
 }
 
 /// A valid commit with what it changes, not yet made.
@@ -62,7 +65,8 @@ impl PublicGroup {
         let commit = genesis.verify(author).map_err(|_| CommitError::Signature)?;
         let empty = Roster::default();
         let (group, time) = (GroupId::from(commit.hash()), commit.body().time);
-        let outcome = Outcome::of_genesis(&manifest, Setting { group, epoch: Epoch(0), time })?;
+        let setting = Setting { group, epoch: Epoch(0), time, vouching: Vouching::Now };
+        let outcome = Outcome::of_genesis(&Listing::from(&manifest), setting)?;
         check_resulting(&empty, commit.body(), &outcome)?;
         let mut group = Self {
             id: GroupId::from(commit.hash()),
@@ -70,6 +74,7 @@ impl PublicGroup {
             head: commit.hash(),
             head_time: commit.body().time,
             roster: empty,
+            vouchers: Vouchers::default(),
         };
         group.roster.advance(outcome.roster.clone());
         Ok((group, Step { commit, outcome }))
@@ -83,7 +88,13 @@ impl PublicGroup {
         head_time: Timestamp,
         roster: Roster,
     ) -> Self {
-        Self { id, epoch, head, head_time, roster }
+        Self { id, epoch, head, head_time, roster, vouchers: Vouchers::default() }
+    }
+
+    /// Adds what was [left to verify](Self::unverified) when the group was stored.
+    pub fn with_vouchers(mut self, vouchers: impl IntoIterator<Item = (LeafIndex, Voucher)>) -> Self {
+        self.vouchers = vouchers.into_iter().collect();
+        self
     }
 
     /// The group's id.
@@ -113,6 +124,17 @@ impl PublicGroup {
 
     /// Checks a commit against this state, which it leaves as it is.
     pub fn check(&self, commit: UnverifiedCommit) -> Result<Step, CommitError> {
+        self.check_with(commit, Vouching::Now)
+    }
+
+    /// As [`check`](Self::check), for a newcomer on its way through the past: the manifests inside the commit are read
+    /// and not verified. Devices that they list are [unverified](Self::unverified) until [`vouch`](Self::vouch) has been
+    /// asked about them, as this does about the commit's author (R73).
+    pub fn check_past(&self, commit: UnverifiedCommit) -> Result<Step, CommitError> {
+        self.check_with(commit, Vouching::Later)
+    }
+
+    fn check_with(&self, commit: UnverifiedCommit, vouching: Vouching) -> Result<Step, CommitError> {
         let body = commit.claimed();
         if body.group != self.id {
             return Err(CommitError::Group);
@@ -124,10 +146,11 @@ impl PublicGroup {
         if body.previous != self.head {
             return Err(CommitError::Previous);
         }
-        let (_, author) = self.roster.device(&body.author).ok_or(CommitError::Author)?;
+        let (index, author) = self.roster.device(&body.author).ok_or(CommitError::Author)?;
         let commit = commit.verify(&author.device).map_err(|_| CommitError::Signature)?;
+        self.vouch(index)?;
         let body = commit.body();
-        let outcome = self.outcome(&body.author, &body.operations, body.time)?;
+        let outcome = self.outcome_with(&body.author, &body.operations, body.time, vouching)?;
         check_resulting(&self.roster, body, &outcome)?;
         Ok(Step { commit, outcome })
     }
@@ -138,7 +161,12 @@ impl PublicGroup {
         self.epoch = step.commit.body().epoch;
         self.head = step.commit.hash();
         self.head_time = step.commit.body().time;
-        self.roster.advance(step.outcome.roster);
+        if let Some(author) = self.roster.index_of(&step.commit.body().author) {
+            self.vouchers.remove(author);
+        }
+        let Outcome { roster, vouchers, .. } = step.outcome;
+        self.vouchers.advance(roster.changes(), |index| self.roster.leaf(index), vouchers);
+        self.roster.advance(roster);
     }
 
     /// What `operations` by `author` would do, with every rule about operations checked (R32)-(R36), (R100)-(R105).
@@ -148,9 +176,43 @@ impl PublicGroup {
         operations: &[Operation],
         time: Timestamp,
     ) -> Result<Outcome, CommitError> {
+        self.outcome_with(author, operations, time, Vouching::Now)
+    }
+
+    fn outcome_with(
+        &self,
+        author: &DeviceId,
+        operations: &[Operation],
+        time: Timestamp,
+        vouching: Vouching,
+    ) -> Result<Outcome, CommitError> {
         let author = self.roster.device(author).ok_or(CommitError::Author)?;
         let epoch = self.epoch.next().ok_or(CommitError::TooLarge)?;
-        Outcome::of_operations(&self.roster, author, operations, Setting { group: self.id, epoch, time })
+        let setting = Setting { group: self.id, epoch, time, vouching };
+        Outcome::of_operations(&self.roster, author, operations, setting)
+    }
+
+    /// Verifies, if that is still to be done, that the device on a leaf is its account's (R73).
+    pub fn vouch(&self, index: LeafIndex) -> Result<(), ManifestError> {
+        match (self.vouchers.get(index), self.roster.leaf(index)) {
+            (Some(voucher), Some(leaf)) => voucher.verify(leaf),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that [`vouch`](Self::vouch) has said yes; says whether there was anything to note.
+    pub fn settle(&mut self, index: LeafIndex) -> bool {
+        self.vouchers.remove(index)
+    }
+
+    /// The leaves whose devices have not been verified yet.
+    pub fn unverified(&self) -> impl Iterator<Item = LeafIndex> + '_ {
+        self.vouchers.leaves()
+    }
+
+    /// What is left to verify of the device on a leaf.
+    pub fn voucher(&self, index: LeafIndex) -> Option<&Voucher> {
+        self.vouchers.get(index)
     }
 
     /// The devices to which a commit's secret goes, in leaf order: those that stay, but the author (R38). A commit's

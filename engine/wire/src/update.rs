@@ -5,7 +5,8 @@
 
 use crate::ids::{AccountId, ManifestHash, ManifestVersion, Opaque};
 use crate::limits::MAX_MANIFEST_CHAIN;
-use crate::manifest::{Manifest, ManifestError};
+use crate::listing::{Listing, Vouching};
+use crate::manifest::{ManifestBody, ManifestError};
 use thiserror::Error;
 
 /// Why manifests do not bring an account up to date.
@@ -29,25 +30,30 @@ pub enum UpdateError {
     NotNext,
 }
 
-/// Valid manifests of one account, each following the one before.
+/// Valid manifests of one account, each following the one before. Where they are verified [later](Vouching::Later), the
+/// account's signature of the last stands for all: it covers the hash of the one before.
 pub(crate) struct ManifestChain {
-    first: Manifest,
-    last: Manifest,
+    first: ManifestBody,
+    last: Listing,
 }
 
 impl ManifestChain {
-    pub(crate) fn decode_and_verify(manifests: &[Opaque]) -> Result<Self, UpdateError> {
+    pub(crate) fn read(manifests: &[Opaque], vouching: Vouching) -> Result<Self, UpdateError> {
         if manifests.len() > MAX_MANIFEST_CHAIN {
             return Err(UpdateError::Count);
         }
         let mut chain: Option<Self> = None;
         for manifest in manifests {
-            let next = Manifest::decode_and_verify(&manifest.0)?;
+            let next = vouching.read(&manifest.0)?;
             chain = Some(match chain {
-                None => Self { first: next.clone(), last: next },
+                None => Self { first: next.body().clone(), last: next },
                 Some(chain) if next.account() != chain.last.account() => return Err(UpdateError::Account),
                 Some(chain)
-                    if !next.follows(&chain.account(), chain.last.body().version, &chain.last.hash()) =>
+                    if !next.body().follows(
+                        &chain.account(),
+                        chain.last.body().version,
+                        &chain.last.hash(),
+                    ) =>
                 {
                     return Err(UpdateError::Broken);
                 }
@@ -58,7 +64,7 @@ impl ManifestChain {
     }
 
     pub(crate) fn account(&self) -> AccountId {
-        self.first.account()
+        self.first.account
     }
 
     /// The newest manifest, if the chain leads to it from the one that is recorded.
@@ -66,7 +72,7 @@ impl ManifestChain {
         self,
         hash: ManifestHash,
         version: ManifestVersion,
-    ) -> Result<Manifest, UpdateError> {
+    ) -> Result<Listing, UpdateError> {
         if self.first.follows(&self.account(), version, &hash) {
             Ok(self.last)
         } else {

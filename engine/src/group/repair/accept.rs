@@ -10,6 +10,7 @@ use crate::group::alarm::{Alarm, SplitView};
 use crate::group::event::GroupState;
 use crate::group::receive::CertificateError;
 use crate::group::state::Group;
+use crate::group::vouching::ForgedMember;
 use crate::record::Changes;
 use conclave_wire::codec::{self, DecodeError};
 use conclave_wire::ids::{CommitHash, DeviceId, Generation, Seq};
@@ -52,6 +53,9 @@ pub enum AcceptError {
     /// A certificate that nobody signed.
     #[error("the sender key's certificate is not signed by its device")]
     Signature,
+    /// Whoever answers is not its account's device.
+    #[error(transparent)]
+    Forged(#[from] ForgedMember),
     /// The secrets are not the ones that the head commit confirms: whoever answers lies, or has drifted itself.
     #[error(
         "the answer's secrets are not the ones that the group's last commit confirms; ask another member"
@@ -134,6 +138,7 @@ impl Group {
         if !self.asked.wants(about, from) {
             return Err(AcceptError::Unasked);
         }
+        self.vouch_all([from])?;
         if opened.context.epoch < self.epoch() {
             return Err(AcceptError::Stale);
         }

@@ -10,6 +10,7 @@ use crate::group::alarm::{Alarm, SplitView};
 use crate::group::event::GroupState;
 use crate::group::sender_key::OwnKey;
 use crate::group::state::Group;
+use crate::group::vouching::ForgedMember;
 use crate::group::welcome::WelcomeSender;
 use crate::limits::{MAX_REQUEST_AGE, REPAIR_INTERVAL};
 use crate::prekeys::{PrekeyBook, Reach};
@@ -55,6 +56,9 @@ pub enum AnswerError {
     /// Not signed by the asker.
     #[error("the request is not signed by the device that it names")]
     Signature,
+    /// The asker is not its account's device.
+    #[error(transparent)]
+    Forged(#[from] ForgedMember),
     /// The asker has processed commits that this device has not.
     #[error("the asker is ahead of this device; process the log first")]
     Behind,
@@ -109,6 +113,7 @@ impl Group {
         let leaf = self.check_request(request.claimed(), now)?;
         let request = request.verify(leaf.device.as_bytes()).map_err(|_| AnswerError::Signature)?;
         let body = request.body();
+        self.vouch_all([body.asker])?;
         if body.epoch > self.epoch() {
             return Err(AnswerError::Behind);
         }
