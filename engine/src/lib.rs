@@ -161,10 +161,10 @@ pub use device::{Device, DeviceError, RevokeError};
 pub use envelope::OpenError;
 pub use group::{
     AcceptError, Alarm, Answer, AnswerContent, AnswerError, AskError, AskedFor, CaughtUp, CertificateError,
-    CommitUpload, Continuity, CreateError, DistributeError, Distributed, DistributionUpload, Event, ForgedMember, Group,
-    GroupMessage, GroupState, JoinError, Joined, KeyRepair, LeaveError, MessageId, Need, NewGroup, Newcomer,
-    NotedReceipt, Origin, ReceiptError, ReceiveError, Received, Recovered, Repair, Repaired, SealError,
-    Sealed, SealedRun, Sender, SplitView, StageError, StagedCommit, Verdict,
+    CommitUpload, Continuity, CreateError, DistributeError, Distributed, DistributionUpload, Event,
+    ForgedMember, Group, GroupMessage, GroupState, JoinError, Joined, KeyRepair, LeaveError, MessageId, Need,
+    NewGroup, Newcomer, NotedReceipt, Origin, ReceiptError, ReceiveError, Received, Recovered, Repair,
+    Repaired, SealError, Sealed, SealedRun, Sender, SplitView, StageError, StagedCommit, Verdict,
 };
 pub use identity::{IdentityError, SignManifestError};
 pub use linking::{ApproveError, Approved, LinkCode, LinkCodeError, LinkError, Linking, ShareAccountKey};

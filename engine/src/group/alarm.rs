@@ -6,7 +6,7 @@
 use super::event::{Continuity, Event, GroupMessage, Origin};
 use super::receipts::Verdict;
 use super::receive::{CertificateError, ReceiveError};
-use super::vouching::ForgedMember;
+use super::unverified::ForgedMember;
 use conclave_wire::ids::{DeviceId, Epoch};
 use conclave_wire::public_group::CommitError;
 use thiserror::Error;

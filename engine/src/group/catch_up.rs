@@ -128,7 +128,7 @@ impl Group {
     /// A sender whose messages can be followed by their links. One that is heard of for the first time is verified by live
     /// reading (R73).
     fn thread(&self, leaf: LeafIndex) -> Option<Thread<'_>> {
-        let found = self.roster().leaf(leaf).filter(|_| self.public.voucher(leaf).is_none())?;
+        let found = self.roster().leaf(leaf).filter(|_| self.public.endorsement(leaf).is_none())?;
         let device = found.device.id();
         let state = self.senders.get(&device).filter(|state| state.since == found.since)?;
         let key = state.key.as_ref().filter(|_| state.pending.is_empty())?;

@@ -3,7 +3,7 @@
 use super::event::GroupState;
 use super::sender_key::OwnKey;
 use super::state::Group;
-use super::vouching::ForgedMember;
+use super::unverified::ForgedMember;
 use crate::addressee::Addressee;
 use crate::aead;
 use crate::device::Device;
@@ -134,7 +134,7 @@ impl Group {
         if known * WRAP_SIZE + (recipients.len() - known) * INITIAL_SIZE + 2048 > MAX_FRAME {
             return Err(DistributeError::TooLarge);
         }
-        let verified = self.vouch_all(recipients.iter().map(|to| to.device))?;
+        let verified = self.verify_devices(recipients.iter().map(|to| to.device))?;
 
         // From here on nothing fails.
         let (group, epoch, head, me) = (self.id(), self.epoch(), self.public.head(), self.me.device);

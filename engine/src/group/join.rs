@@ -6,6 +6,7 @@ use super::epoch::{self, SeedAndChain};
 use super::receive_distribution::check_certificate;
 use super::sender_key::{PeerKey, PeerSender};
 use super::state::{Group, Me};
+use super::unverified::ForgedMember;
 use super::welcome::{Welcome, WelcomeSender};
 use crate::device::Device;
 use crate::envelope::{EnvelopeContext, OpenError, Purpose};
@@ -94,6 +95,15 @@ pub struct Joined {
     /// To store, in one transaction with deleting every earlier record of the group's scope: a device that was in the
     /// group before must not keep what it had then.
     pub changes: Changes,
+}
+
+impl Joined {
+    /// As [`Group::verify_members`], what is to be stored with the rest included.
+    pub fn verify_members(&mut self) -> Vec<ForgedMember> {
+        let (forged, verified) = self.group.verify_members();
+        self.changes.extend(verified);
+        forged
+    }
 }
 
 impl Newcomer {

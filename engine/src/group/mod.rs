@@ -46,8 +46,8 @@ mod state;
 mod storage;
 mod summary;
 mod thread;
+mod unverified;
 mod update;
-mod vouching;
 mod welcome;
 
 #[cfg(test)]
@@ -70,4 +70,4 @@ pub use seal::{SealError, Sealed};
 pub use seal_run::SealedRun;
 pub use stage::{CommitUpload, StageError, StagedCommit};
 pub use state::Group;
-pub use vouching::ForgedMember;
+pub use unverified::ForgedMember;

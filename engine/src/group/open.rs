@@ -44,7 +44,7 @@ impl Group {
         if self.init.is_none() {
             return Err(ReceiveError::NeedWelcome);
         }
-        self.vouch(header.leaf)?;
+        self.verify_device(header.leaf)?;
         let mut reading = self.reading(sender, since, header)?;
         let at = At { seq: entry.seq, now };
         let event = match &message {

@@ -2,7 +2,7 @@
 
 use super::event::Received;
 use super::state::Group;
-use super::vouching::ForgedMember;
+use super::unverified::ForgedMember;
 use crate::device::Device;
 use crate::ratchet::ChainError;
 use crate::record::Changes;

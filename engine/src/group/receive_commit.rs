@@ -67,10 +67,10 @@ impl Group {
         let summary = Summary::of(self.roster(), &step);
         self.drop_senders(step.outcome().removed(), changes);
         self.put_leaves(step.outcome(), changes);
-        let unverified = self.voucher_pages(&step);
+        let unverified = self.endorsement_pages(&step);
         self.confirmation = *step.commit().confirmation();
         self.public.advance(step);
-        self.put_voucher_pages(unverified, changes);
+        self.put_endorsement_pages(unverified, changes);
         self.pairwise.discard(Upload::Commit, changes);
         self.pairwise.discard(Upload::Distribution, changes);
         self.step_senders(&renewal, secrets.as_ref(), changes);
@@ -142,9 +142,9 @@ impl Group {
         let senders: Vec<DeviceId> = self.senders.keys().copied().collect();
         self.delete_senders(&senders, changes);
         self.pairwise.forget_all(changes);
-        let unverified = self.voucher_pages(&step);
+        let unverified = self.endorsement_pages(&step);
         self.public.advance(step);
-        self.put_voucher_pages(unverified, changes);
+        self.put_endorsement_pages(unverified, changes);
         self.removed = true;
         self.init = None;
         self.staged = None;

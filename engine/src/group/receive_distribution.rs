@@ -35,7 +35,7 @@ impl Group {
         let (index, leaf) = self.roster().device(&from).ok_or(ReceiveError::NotMember)?;
         let distribution = distribution.verify(leaf.device.as_bytes())?;
         let certificate = certificate.verify(leaf.device.as_bytes())?;
-        self.vouch(index)?;
+        self.verify_device(index)?;
         let found = distribution.body().epoch;
         if found != self.epoch() {
             return Err(ReceiveError::other_epoch(self.epoch(), found));

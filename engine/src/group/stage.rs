@@ -5,7 +5,7 @@ use super::event::GroupState;
 use super::renewal::Renewal;
 use super::sender_key::OwnKey;
 use super::state::{Group, Staged};
-use super::vouching::ForgedMember;
+use super::unverified::ForgedMember;
 use super::welcome::{WELCOME_SENDER_BYTES, Welcome, WelcomeSender};
 use crate::addressee::Addressee;
 use crate::device::Device;
@@ -121,7 +121,7 @@ impl Group {
                 .map(|(_, leaf)| Addressee::from(leaf))
                 .collect(),
         };
-        let verified = self.vouch_all(recipients.iter().map(|to| to.device))?;
+        let verified = self.verify_devices(recipients.iter().map(|to| to.device))?;
         let newcomers: Vec<Addressee> =
             outcome.added().iter().map(|(_, leaf)| Addressee::from(leaf)).collect();
         let initial = outcome.needs_initial();

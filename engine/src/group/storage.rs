@@ -12,7 +12,7 @@
 //! | `receipt/` epoch | the server's receipt for a commit | receipts |
 //!
 //! Those of other devices' sender keys are in [`super::sender_storage`], of members that are not verified yet in
-//! [`super::vouching`], of pairwise chains in [`crate::pairwise`].
+//! [`super::unverified`], of pairwise chains in [`crate::pairwise`].
 
 use super::epoch::SeedAndChain;
 use super::message_id::MessageId;
@@ -25,18 +25,18 @@ use super::repair::{Answered, Asked};
 use super::sender_key::{OwnKey, OwnSender, Unconfirmed};
 use super::sender_storage::SenderParts;
 use super::state::{Group, Me, Staged};
-use super::vouching;
+use super::unverified;
 use crate::pairwise::PeerParts;
 use crate::record::{Changes, LoadError, Records, Scope};
 use crate::secret::Secret;
 use conclave_wire::certificate::UnverifiedCertificate;
 use conclave_wire::codec;
+use conclave_wire::endorsement::Endorsement;
 use conclave_wire::ids::{DeviceId, Epoch, GroupId, LeafIndex, Opaque};
 use conclave_wire::message::Link;
 use conclave_wire::public_group::{Outcome, PublicGroup};
 use conclave_wire::roster::{Leaf, Roster};
 use conclave_wire::signature::SigningKey;
-use conclave_wire::voucher::Voucher;
 use minicbor::bytes::ByteArray;
 
 const CURSOR: &[u8] = b"cursor";
@@ -59,7 +59,7 @@ impl Group {
         for index in (0..).map(LeafIndex).take(self.roster().leaf_count()) {
             self.put_leaf(index, self.roster().leaf(index), changes);
         }
-        self.put_vouchers(changes);
+        self.put_endorsements(changes);
         self.put_cursor(changes);
         self.put_head(changes);
         self.put_own_keys(changes);
@@ -187,7 +187,7 @@ struct Parts {
     cursor: Option<CursorRecord>,
     head: Option<HeadRecord>,
     leaves: Vec<(LeafIndex, Leaf)>,
-    vouchers: Vec<(LeafIndex, Voucher)>,
+    endorsements: Vec<(LeafIndex, Endorsement)>,
     own_key: Option<OwnKeyRecord>,
     own_staged: Option<OwnStagedRecord>,
     own_state: Option<OwnStateRecord>,
@@ -228,7 +228,7 @@ impl Parts {
         }
         let known = self.senders.take(name, bytes)?
             || self.peers.take(name, bytes)?
-            || vouching::take(name, bytes, &mut self.vouchers)?;
+            || unverified::take(name, bytes, &mut self.endorsements)?;
         if known { Ok(()) } else { Err(LoadError::Unknown) }
     }
 
@@ -237,7 +237,7 @@ impl Parts {
         let cursor = self.cursor.ok_or(LoadError::Missing("group cursor"))?;
         let roster = Roster::from_leaves(head.leaves as usize, self.leaves);
         let public = PublicGroup::from_storage(id, head.epoch, head.head, head.head_time, roster);
-        let public = public.with_vouchers(self.vouchers);
+        let public = public.with_endorsements(self.endorsements);
         let me = Me { account: head.account, device: head.device };
         let mut group = Group::new(public, me, head.init, head.confirmation, cursor.cursor);
         group.last_distribution = cursor.last_distribution;

@@ -3,14 +3,14 @@
 use crate::authority;
 use crate::commit::Operation;
 use crate::commit_error::CommitError;
+use crate::endorsement::Endorsement;
 use crate::ids::{AccountId, DeviceId, DeviceKey, Epoch, GroupId, LeafIndex, Opaque, Timestamp};
 use crate::leave;
 use crate::limits::{CLOCK_SKEW, MAX_MANIFEST_AGE};
-use crate::listing::{Listing, Vouching};
+use crate::listing::{Listing, Verifying};
 use crate::outcome::Outcome;
 use crate::roster::{FreeLeaves, Leaf, PinnedPrekeys, Role, Roster};
 use crate::update::ManifestChain;
-use crate::voucher::Voucher;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What operations depend on, beside the roster and their author.
@@ -22,7 +22,7 @@ pub(crate) struct Setting {
     /// When the author made it.
     pub(crate) time: Timestamp,
     /// When its manifests are verified.
-    pub(crate) vouching: Vouching,
+    pub(crate) verifying: Verifying,
 }
 
 /// A roster on the way from one epoch to the next.
@@ -34,7 +34,7 @@ pub(crate) struct Draft<'a> {
     touched: BTreeSet<AccountId>,
     new_devices: BTreeSet<DeviceKey>,
     added: BTreeSet<LeafIndex>,
-    vouchers: BTreeMap<LeafIndex, Voucher>,
+    endorsements: BTreeMap<LeafIndex, Endorsement>,
     removed: Vec<(LeafIndex, Leaf)>,
     healed: Option<DeviceId>,
     resets: bool,
@@ -50,7 +50,7 @@ impl<'a> Draft<'a> {
             touched: BTreeSet::new(),
             new_devices: BTreeSet::new(),
             added: BTreeSet::new(),
-            vouchers: BTreeMap::new(),
+            endorsements: BTreeMap::new(),
             removed: Vec::new(),
             healed: None,
             resets: false,
@@ -67,7 +67,7 @@ impl<'a> Draft<'a> {
         match operation {
             Operation::Add { role, manifest } => {
                 authority::may_add(by.role, *role)?;
-                let manifest = self.setting.vouching.read(&manifest.0)?;
+                let manifest = self.setting.verifying.read(&manifest.0)?;
                 self.touch(manifest.account())?;
                 self.add(&manifest, *role)
             }
@@ -150,7 +150,7 @@ impl<'a> Draft<'a> {
         };
         self.changes.insert(index, Some(leaf));
         self.added.insert(index);
-        manifest.vouch(index, &device, &mut self.vouchers);
+        manifest.note_endorsement(index, &device, &mut self.endorsements);
         Ok(())
     }
 
@@ -177,7 +177,7 @@ impl<'a> Draft<'a> {
 
     /// (R100) (R101) Devices that stay keep their leaf and `since`; those that go make room before new ones come.
     fn update(&mut self, manifests: &[Opaque]) -> Result<(), CommitError> {
-        let chain = ManifestChain::read(manifests, self.setting.vouching)?;
+        let chain = ManifestChain::read(manifests, self.setting.verifying)?;
         let account = chain.account();
         self.touch(account)?;
         let leaves = self.roster.leaves_of(&account);
@@ -193,7 +193,7 @@ impl<'a> Draft<'a> {
             let Some(leaf) = self.roster.leaf(*index) else { continue };
             if listed.contains(&leaf.device) {
                 present.insert(leaf.device);
-                manifest.vouch(*index, &leaf.device, &mut self.vouchers);
+                manifest.note_endorsement(*index, &leaf.device, &mut self.endorsements);
             } else {
                 self.blank(*index);
             }
@@ -227,8 +227,8 @@ impl<'a> Draft<'a> {
         let added =
             self.added.iter().filter_map(|index| Some((*index, self.changes.get(index)?.clone()?))).collect();
         let roster = self.roster.step(self.changes.into_iter().collect());
-        let Self { removed, healed, resets, vouchers, .. } = self;
-        Ok(Outcome { roster, added, removed, healed, resets, vouchers })
+        let Self { removed, healed, resets, endorsements, .. } = self;
+        Ok(Outcome { roster, added, removed, healed, resets, endorsements })
     }
 
     /// (R34) An owner remains: one that the commit does not touch, or one that it makes.

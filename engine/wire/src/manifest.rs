@@ -10,12 +10,12 @@
 //! of the devices. The server cannot add a device: it has neither key (R10). Versions grow by one and link by hash (R11).
 
 use crate::codec::{self, DecodeError, Structure};
+use crate::endorsement::Endorsement;
 use crate::hash;
 use crate::ids::{AccountId, DeviceId, DeviceKey, ManifestHash, ManifestVersion, Opaque, Timestamp};
 use crate::limits::MAX_DEVICES;
 use crate::membership::Membership;
 use crate::signature::{self, Label, Signature, SigningKey};
-use crate::voucher::Voucher;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
@@ -121,9 +121,9 @@ impl UnverifiedManifest {
     }
 
     /// What is left to verify, for each device.
-    pub(crate) fn vouchers(&self) -> impl Iterator<Item = (DeviceKey, Voucher)> + '_ {
+    pub(crate) fn endorsements(&self) -> impl Iterator<Item = (DeviceKey, Endorsement)> + '_ {
         let account = self.carrier.account_signature;
-        self.signed().map(move |(_, device, signature)| (device, Voucher::new(account, signature)))
+        self.signed().map(move |(_, device, signature)| (device, Endorsement::new(account, signature)))
     }
 
     pub(crate) fn hash(&self) -> ManifestHash {

@@ -3,11 +3,11 @@
 use crate::commit::Operation;
 use crate::commit_error::CommitError;
 use crate::draft::{Draft, Setting};
+use crate::endorsement::Endorsement;
 use crate::ids::{DeviceId, LeafIndex, RosterHash};
 use crate::limits::MAX_OPERATIONS;
 use crate::listing::Listing;
 use crate::roster::{Leaf, LeafChange, Role, Roster, RosterStep};
-use crate::voucher::Voucher;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What operations do to a roster.
@@ -19,7 +19,7 @@ pub struct Outcome {
     pub(crate) healed: Option<DeviceId>,
     pub(crate) resets: bool,
     /// What is left to verify of devices whose manifests were read and not verified.
-    pub(crate) vouchers: BTreeMap<LeafIndex, Voucher>,
+    pub(crate) endorsements: BTreeMap<LeafIndex, Endorsement>,
 }
 
 impl Outcome {

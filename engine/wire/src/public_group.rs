@@ -7,12 +7,12 @@
 use crate::commit::{Commit, CommitBody, Operation, UnverifiedCommit};
 pub use crate::commit_error::CommitError;
 use crate::draft::Setting;
+use crate::endorsement::{Endorsement, Endorsements};
 use crate::ids::{CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Timestamp};
-use crate::listing::{Listing, Vouching};
+use crate::listing::{Listing, Verifying};
 use crate::manifest::{Manifest, ManifestError};
 pub use crate::outcome::Outcome;
 use crate::roster::{Leaf, Role, Roster};
-use crate::voucher::{Voucher, Vouchers};
 use std::collections::BTreeSet;
 
 /// A group as everybody can check it.
@@ -23,7 +23,7 @@ pub struct PublicGroup {
     head: CommitHash,
     head_time: Timestamp,
     roster: Roster,
-    vouchers: Vouchers,
+    endorsements: Endorsements,
 }
 
 /// A valid commit with what it changes, not yet made.
@@ -65,7 +65,7 @@ impl PublicGroup {
         let commit = genesis.verify(author).map_err(|_| CommitError::Signature)?;
         let empty = Roster::default();
         let (group, time) = (GroupId::from(commit.hash()), commit.body().time);
-        let setting = Setting { group, epoch: Epoch(0), time, vouching: Vouching::Now };
+        let setting = Setting { group, epoch: Epoch(0), time, verifying: Verifying::Now };
         let outcome = Outcome::of_genesis(&Listing::from(&manifest), setting)?;
         check_resulting(&empty, commit.body(), &outcome)?;
         let mut group = Self {
@@ -74,7 +74,7 @@ impl PublicGroup {
             head: commit.hash(),
             head_time: commit.body().time,
             roster: empty,
-            vouchers: Vouchers::default(),
+            endorsements: Endorsements::default(),
         };
         group.roster.advance(outcome.roster.clone());
         Ok((group, Step { commit, outcome }))
@@ -88,12 +88,15 @@ impl PublicGroup {
         head_time: Timestamp,
         roster: Roster,
     ) -> Self {
-        Self { id, epoch, head, head_time, roster, vouchers: Vouchers::default() }
+        Self { id, epoch, head, head_time, roster, endorsements: Endorsements::default() }
     }
 
     /// Adds what was [left to verify](Self::unverified) when the group was stored.
-    pub fn with_vouchers(mut self, vouchers: impl IntoIterator<Item = (LeafIndex, Voucher)>) -> Self {
-        self.vouchers = vouchers.into_iter().collect();
+    pub fn with_endorsements(
+        mut self,
+        endorsements: impl IntoIterator<Item = (LeafIndex, Endorsement)>,
+    ) -> Self {
+        self.endorsements = endorsements.into_iter().collect();
         self
     }
 
@@ -124,17 +127,17 @@ impl PublicGroup {
 
     /// Checks a commit against this state, which it leaves as it is.
     pub fn check(&self, commit: UnverifiedCommit) -> Result<Step, CommitError> {
-        self.check_with(commit, Vouching::Now)
+        self.check_with(commit, Verifying::Now)
     }
 
     /// As [`check`](Self::check), for a newcomer on its way through the past: the manifests inside the commit are read
-    /// and not verified. Devices that they list are [unverified](Self::unverified) until [`vouch`](Self::vouch) has been
+    /// and not verified. Devices that they list are [unverified](Self::unverified) until [`verify_device`](Self::verify_device) has been
     /// asked about them, as this does about the commit's author (R73).
     pub fn check_past(&self, commit: UnverifiedCommit) -> Result<Step, CommitError> {
-        self.check_with(commit, Vouching::Later)
+        self.check_with(commit, Verifying::Later)
     }
 
-    fn check_with(&self, commit: UnverifiedCommit, vouching: Vouching) -> Result<Step, CommitError> {
+    fn check_with(&self, commit: UnverifiedCommit, verifying: Verifying) -> Result<Step, CommitError> {
         let body = commit.claimed();
         if body.group != self.id {
             return Err(CommitError::Group);
@@ -148,9 +151,9 @@ impl PublicGroup {
         }
         let (index, author) = self.roster.device(&body.author).ok_or(CommitError::Author)?;
         let commit = commit.verify(&author.device).map_err(|_| CommitError::Signature)?;
-        self.vouch(index)?;
+        self.verify_device(index)?;
         let body = commit.body();
-        let outcome = self.outcome_with(&body.author, &body.operations, body.time, vouching)?;
+        let outcome = self.outcome_with(&body.author, &body.operations, body.time, verifying)?;
         check_resulting(&self.roster, body, &outcome)?;
         Ok(Step { commit, outcome })
     }
@@ -162,10 +165,10 @@ impl PublicGroup {
         self.head = step.commit.hash();
         self.head_time = step.commit.body().time;
         if let Some(author) = self.roster.index_of(&step.commit.body().author) {
-            self.vouchers.remove(author);
+            self.endorsements.remove(author);
         }
-        let Outcome { roster, vouchers, .. } = step.outcome;
-        self.vouchers.advance(roster.changes(), |index| self.roster.leaf(index), vouchers);
+        let Outcome { roster, endorsements, .. } = step.outcome;
+        self.endorsements.advance(roster.changes(), |index| self.roster.leaf(index), endorsements);
         self.roster.advance(roster);
     }
 
@@ -176,7 +179,7 @@ impl PublicGroup {
         operations: &[Operation],
         time: Timestamp,
     ) -> Result<Outcome, CommitError> {
-        self.outcome_with(author, operations, time, Vouching::Now)
+        self.outcome_with(author, operations, time, Verifying::Now)
     }
 
     fn outcome_with(
@@ -184,35 +187,35 @@ impl PublicGroup {
         author: &DeviceId,
         operations: &[Operation],
         time: Timestamp,
-        vouching: Vouching,
+        verifying: Verifying,
     ) -> Result<Outcome, CommitError> {
         let author = self.roster.device(author).ok_or(CommitError::Author)?;
         let epoch = self.epoch.next().ok_or(CommitError::TooLarge)?;
-        let setting = Setting { group: self.id, epoch, time, vouching };
+        let setting = Setting { group: self.id, epoch, time, verifying };
         Outcome::of_operations(&self.roster, author, operations, setting)
     }
 
     /// Verifies, if that is still to be done, that the device on a leaf is its account's (R73).
-    pub fn vouch(&self, index: LeafIndex) -> Result<(), ManifestError> {
-        match (self.vouchers.get(index), self.roster.leaf(index)) {
-            (Some(voucher), Some(leaf)) => voucher.verify(leaf),
+    pub fn verify_device(&self, index: LeafIndex) -> Result<(), ManifestError> {
+        match (self.endorsements.get(index), self.roster.leaf(index)) {
+            (Some(endorsement), Some(leaf)) => endorsement.verify(leaf),
             _ => Ok(()),
         }
     }
 
-    /// Notes that [`vouch`](Self::vouch) has said yes; says whether there was anything to note.
+    /// Notes that [`verify_device`](Self::verify_device) has said yes; says whether there was anything to note.
     pub fn settle(&mut self, index: LeafIndex) -> bool {
-        self.vouchers.remove(index)
+        self.endorsements.remove(index)
     }
 
     /// The leaves whose devices have not been verified yet.
     pub fn unverified(&self) -> impl Iterator<Item = LeafIndex> + '_ {
-        self.vouchers.leaves()
+        self.endorsements.leaves()
     }
 
     /// What is left to verify of the device on a leaf.
-    pub fn voucher(&self, index: LeafIndex) -> Option<&Voucher> {
-        self.vouchers.get(index)
+    pub fn endorsement(&self, index: LeafIndex) -> Option<&Endorsement> {
+        self.endorsements.get(index)
     }
 
     /// The devices to which a commit's secret goes, in leaf order: those that stay, but the author (R38). A commit's

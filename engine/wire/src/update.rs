@@ -5,7 +5,7 @@
 
 use crate::ids::{AccountId, ManifestHash, ManifestVersion, Opaque};
 use crate::limits::MAX_MANIFEST_CHAIN;
-use crate::listing::{Listing, Vouching};
+use crate::listing::{Listing, Verifying};
 use crate::manifest::{ManifestBody, ManifestError};
 use thiserror::Error;
 
@@ -30,7 +30,7 @@ pub enum UpdateError {
     NotNext,
 }
 
-/// Valid manifests of one account, each following the one before. Where they are verified [later](Vouching::Later), the
+/// Valid manifests of one account, each following the one before. Where they are verified [later](Verifying::Later), the
 /// account's signature of the last stands for all: it covers the hash of the one before.
 pub(crate) struct ManifestChain {
     first: ManifestBody,
@@ -38,13 +38,13 @@ pub(crate) struct ManifestChain {
 }
 
 impl ManifestChain {
-    pub(crate) fn read(manifests: &[Opaque], vouching: Vouching) -> Result<Self, UpdateError> {
+    pub(crate) fn read(manifests: &[Opaque], verifying: Verifying) -> Result<Self, UpdateError> {
         if manifests.len() > MAX_MANIFEST_CHAIN {
             return Err(UpdateError::Count);
         }
         let mut chain: Option<Self> = None;
         for manifest in manifests {
-            let next = vouching.read(&manifest.0)?;
+            let next = verifying.read(&manifest.0)?;
             chain = Some(match chain {
                 None => Self { first: next.body().clone(), last: next },
                 Some(chain) if next.account() != chain.last.account() => return Err(UpdateError::Account),

@@ -29,7 +29,11 @@ impl Client {
         };
         self.local.check()?;
         match walk.open(&mut self.local.device, &entry, now()) {
-            Ok(joined) => self.enter(joined, entry.seq),
+            Ok(mut joined) => match joined.verify_members().first() {
+                // Here people look at who is in the group, so nobody is in it whose account did not say so.
+                Some(forged) => self.refuse_join(membership, &forged.to_string()),
+                None => self.enter(joined, entry.seq),
+            },
             Err(error) => self.refuse_join(membership, &error.to_string()),
         }
     }

@@ -10,7 +10,7 @@ use crate::group::alarm::{Alarm, SplitView};
 use crate::group::event::GroupState;
 use crate::group::receive::CertificateError;
 use crate::group::state::Group;
-use crate::group::vouching::ForgedMember;
+use crate::group::unverified::ForgedMember;
 use crate::record::Changes;
 use conclave_wire::codec::{self, DecodeError};
 use conclave_wire::ids::{CommitHash, DeviceId, Generation, Seq};
@@ -138,7 +138,7 @@ impl Group {
         if !self.asked.wants(about, from) {
             return Err(AcceptError::Unasked);
         }
-        self.vouch_all([from])?;
+        self.verify_devices([from])?;
         if opened.context.epoch < self.epoch() {
             return Err(AcceptError::Stale);
         }

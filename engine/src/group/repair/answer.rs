@@ -10,7 +10,7 @@ use crate::group::alarm::{Alarm, SplitView};
 use crate::group::event::GroupState;
 use crate::group::sender_key::OwnKey;
 use crate::group::state::Group;
-use crate::group::vouching::ForgedMember;
+use crate::group::unverified::ForgedMember;
 use crate::group::welcome::WelcomeSender;
 use crate::limits::{MAX_REQUEST_AGE, REPAIR_INTERVAL};
 use crate::prekeys::{PrekeyBook, Reach};
@@ -113,7 +113,7 @@ impl Group {
         let leaf = self.check_request(request.claimed(), now)?;
         let request = request.verify(leaf.device.as_bytes()).map_err(|_| AnswerError::Signature)?;
         let body = request.body();
-        self.vouch_all([body.asker])?;
+        self.verify_devices([body.asker])?;
         if body.epoch > self.epoch() {
             return Err(AnswerError::Behind);
         }

@@ -2,16 +2,16 @@
 //!
 //! | name | content | rewritten by |
 //! |---|---|---|
-//! | `voucher/` page | for each of 32 leaves: what is left to verify, or null | joining; each device when it is first needed; commits that change such a leaf |
+//! | `endorsement/` page | for each of 32 leaves: what is left to verify, or null | joining; each device when it is first needed; commits that change such a leaf |
 
 use super::state::Group;
 use crate::limits::SLOTS_PER_PAGE;
 use crate::record::{Changes, LoadError};
 use crate::slots::Page;
 use conclave_wire::codec::{self, Structure};
+use conclave_wire::endorsement::Endorsement;
 use conclave_wire::ids::{AccountId, DeviceId, LeafIndex};
 use conclave_wire::public_group::Step;
-use conclave_wire::voucher::Voucher;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeSet;
 use thiserror::Error;
@@ -35,14 +35,14 @@ pub struct ForgedMember {
 /// What is left to verify, by leaf. What is null at the end is left out.
 #[derive(Encode, Decode)]
 #[cbor(transparent)]
-struct VoucherPage(#[n(0)] Vec<Option<Voucher>>);
+struct EndorsementPage(#[n(0)] Vec<Option<Endorsement>>);
 
-impl Structure for VoucherPage {
-    const NAME: &'static str = "page of vouchers";
+impl Structure for EndorsementPage {
+    const NAME: &'static str = "page of endorsements";
     const MAX_BYTES: usize = 8 + 133 * SLOTS_PER_PAGE as usize;
 }
 
-const VOUCHER: &[u8] = b"voucher/";
+const ENDORSEMENT: &[u8] = b"endorsement/";
 
 impl Group {
     /// How many devices of the roster have not been verified: they are when they are first heard of or sent to. None is
@@ -56,7 +56,7 @@ impl Group {
     pub fn verify_members(&mut self) -> (Vec<ForgedMember>, Changes) {
         let (mut forged, mut settled, mut changes) = (Vec::new(), Vec::new(), Changes::default());
         for index in self.public.unverified() {
-            match self.vouch(index) {
+            match self.verify_device(index) {
                 Ok(()) => settled.push(index),
                 Err(member) => forged.push(member),
             }
@@ -66,52 +66,50 @@ impl Group {
     }
 
     /// Verifies, if that is still to be done, that the device on a leaf is its account's; changes nothing.
-    pub(super) fn vouch(&self, index: LeafIndex) -> Result<(), ForgedMember> {
-        self.public.vouch(index).map_err(|_| {
-            let leaf = self.roster().leaf(index);
-            let forged = |(account, device)| ForgedMember { account, device };
-            forged(leaf.map_or((self.me.account, self.me.device), |leaf| (leaf.account, leaf.device.id())))
-        })
+    pub(super) fn verify_device(&self, index: LeafIndex) -> Result<(), ForgedMember> {
+        let Some(leaf) = self.roster().leaf(index) else { return Ok(()) };
+        let forged = |_| ForgedMember { account: leaf.account, device: leaf.device.id() };
+        self.public.verify_device(index).map_err(forged)
     }
 
-    /// As [`vouch`](Self::vouch), for all who are to be sent to.
-    pub(super) fn vouch_all(
+    /// As [`verify_device`](Self::verify_device), for all who are to be sent to.
+    pub(super) fn verify_devices(
         &self,
         devices: impl IntoIterator<Item = DeviceId>,
     ) -> Result<Vec<LeafIndex>, ForgedMember> {
         let indices = devices.into_iter().filter_map(|device| self.roster().index_of(&device));
-        let unverified = indices.filter(|index| self.public.voucher(*index).is_some());
-        unverified.map(|index| self.vouch(index).map(|()| index)).collect()
+        let unverified = indices.filter(|index| self.public.endorsement(*index).is_some());
+        unverified.map(|index| self.verify_device(index).map(|()| index)).collect()
     }
 
     /// Notes that these have been verified.
     pub(super) fn settle(&mut self, indices: &[LeafIndex], changes: &mut Changes) {
         let settled = indices.iter().filter(|index| self.public.settle(**index));
         let pages: BTreeSet<Page> = settled.map(|index| Page::of_leaf(*index)).collect();
-        self.put_voucher_pages(pages, changes);
+        self.put_endorsement_pages(pages, changes);
     }
 
     /// The pages that a commit changes: to be written when it has been made.
-    pub(super) fn voucher_pages(&self, step: &Step) -> BTreeSet<Page> {
+    pub(super) fn endorsement_pages(&self, step: &Step) -> BTreeSet<Page> {
         let author = self.roster().index_of(&step.commit().body().author);
         let changed = step.outcome().leaf_changes().iter().map(|(index, _)| *index);
-        let unverified = changed.chain(author).filter(|index| self.public.voucher(*index).is_some());
+        let unverified = changed.chain(author).filter(|index| self.public.endorsement(*index).is_some());
         unverified.map(Page::of_leaf).collect()
     }
 
-    pub(super) fn put_vouchers(&self, changes: &mut Changes) {
+    pub(super) fn put_endorsements(&self, changes: &mut Changes) {
         let pages: BTreeSet<Page> = self.public.unverified().map(Page::of_leaf).collect();
-        self.put_voucher_pages(pages, changes);
+        self.put_endorsement_pages(pages, changes);
     }
 
-    pub(super) fn put_voucher_pages(&self, pages: BTreeSet<Page>, changes: &mut Changes) {
+    pub(super) fn put_endorsement_pages(&self, pages: BTreeSet<Page>, changes: &mut Changes) {
         for page in pages {
-            let mut vouchers: Vec<_> =
-                page.leaves().map(|index| self.public.voucher(index).copied()).collect();
-            while vouchers.pop_if(|last| last.is_none()).is_some() {}
-            match vouchers.is_empty() {
-                true => changes.delete(self.scope(), page.name(VOUCHER)),
-                false => changes.put(self.scope(), page.name(VOUCHER), &VoucherPage(vouchers)),
+            let mut endorsements: Vec<_> =
+                page.leaves().map(|index| self.public.endorsement(index).copied()).collect();
+            while endorsements.pop_if(|last| last.is_none()).is_some() {}
+            match endorsements.is_empty() {
+                true => changes.delete(self.scope(), page.name(ENDORSEMENT)),
+                false => changes.put(self.scope(), page.name(ENDORSEMENT), &EndorsementPage(endorsements)),
             }
         }
     }
@@ -121,22 +119,25 @@ impl Group {
 pub(super) fn take(
     name: &[u8],
     bytes: &[u8],
-    vouchers: &mut Vec<(LeafIndex, Voucher)>,
+    endorsements: &mut Vec<(LeafIndex, Endorsement)>,
 ) -> Result<bool, LoadError> {
-    let Some(rest) = name.strip_prefix(VOUCHER) else { return Ok(false) };
-    let page = Page::parse(rest).ok_or(LoadError::Damaged("voucher"))?;
-    let on_page = codec::decode::<VoucherPage>(bytes)?.0;
+    let Some(rest) = name.strip_prefix(ENDORSEMENT) else { return Ok(false) };
+    let page = Page::parse(rest).ok_or(LoadError::Damaged("endorsement"))?;
+    let on_page = codec::decode::<EndorsementPage>(bytes)?.0;
     if on_page.len() > SLOTS_PER_PAGE as usize {
-        return Err(LoadError::Damaged("voucher"));
+        return Err(LoadError::Damaged("endorsement"));
     }
-    vouchers.extend(page.leaves().zip(on_page).filter_map(|(index, voucher)| Some((index, voucher?))));
+    endorsements
+        .extend(page.leaves().zip(on_page).filter_map(|(index, endorsement)| Some((index, endorsement?))));
     Ok(true)
 }
 
 #[cfg(test)]
 mod tests {
     use crate::support::{Log, Person, SeedRng, book, gather};
-    use crate::{AnswerError, DistributeError, ForgedMember, PrekeyBook, ReceiveError, StageError};
+    use crate::{
+        AcceptError, AnswerError, DistributeError, ForgedMember, PrekeyBook, ReceiveError, StageError,
+    };
     use conclave_wire::entry::Entry;
     use conclave_wire::ids::Seq;
     use conclave_wire::public_group::CommitError;
@@ -157,7 +158,7 @@ mod tests {
         let index = group.roster().index_of(&device).unwrap();
         let signature = [&[0x58, 64], [0; 64].as_slice()].concat();
         let nobodys = minicbor::decode(&[[0x82].as_slice(), &signature, &signature].concat()).unwrap();
-        group.public = group.public.clone().with_vouchers([(index, nobodys)]);
+        group.public = group.public.clone().with_endorsements([(index, nobodys)]);
         (log, keys, people, ForgedMember { account, device })
     }
 
@@ -178,6 +179,9 @@ mod tests {
         log.post(&run).unwrap();
         let upload = bob.stage_key(&keys);
         log.distribute(&bob.device.id(), &upload).unwrap();
+        let request = dave.ask_sender_key(&bob).unwrap();
+        let answer = bob.answer_with(&request, &keys);
+        assert_eq!(dave.accept(&answer), Err(AcceptError::Forged(forged)));
         let entries = unread(&mut dave, &log);
         assert_eq!(entries.len(), 4);
         for entry in &entries {

@@ -1,7 +1,7 @@
-//! Vouchers: what is left to verify of a device whose manifest a newcomer has read, and not verified (R73).
+//! Endorsements: what is left to verify of a device whose manifest a newcomer has read, and not verified (R73).
 //!
 //! ```text
-//!     voucher  CBOR [ account signature: bstr 64, device signature: bstr 64 ]
+//!     endorsement  CBOR [ account signature: bstr 64, device signature: bstr 64 ]
 //! ```
 //!
 //! A leaf records the hash of the manifest that lists its device, and that hash is what the account signs: so these two
@@ -18,14 +18,14 @@ use std::collections::BTreeMap;
 
 /// The signatures that make a device a member's, not yet verified. 128 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Voucher {
+pub struct Endorsement {
     #[n(0)]
     account: Signature,
     #[n(1)]
     device: Signature,
 }
 
-impl Voucher {
+impl Endorsement {
     pub(crate) fn new(account: Signature, device: Signature) -> Self {
         Self { account, device }
     }
@@ -40,12 +40,12 @@ impl Voucher {
     }
 }
 
-/// The vouchers of a roster's leaves; a leaf without one is verified.
+/// The endorsements of a roster's leaves; a leaf without one is verified.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Vouchers(BTreeMap<LeafIndex, Voucher>);
+pub(crate) struct Endorsements(BTreeMap<LeafIndex, Endorsement>);
 
-impl Vouchers {
-    pub(crate) fn get(&self, index: LeafIndex) -> Option<&Voucher> {
+impl Endorsements {
+    pub(crate) fn get(&self, index: LeafIndex) -> Option<&Endorsement> {
         self.0.get(&index)
     }
 
@@ -57,16 +57,16 @@ impl Vouchers {
         self.0.keys().copied()
     }
 
-    /// Follows a step: `changes` are the leaves that change, `current` what they were, `new` the vouchers that came with
+    /// Follows a step: `changes` are the leaves that change, `current` what they were, `new` the endorsements that came with
     /// the manifests which were read and not verified.
     pub(crate) fn advance<'a>(
         &mut self,
         changes: &[LeafChange],
         current: impl Fn(LeafIndex) -> Option<&'a Leaf>,
-        new: BTreeMap<LeafIndex, Voucher>,
+        new: BTreeMap<LeafIndex, Endorsement>,
     ) {
         for (index, leaf) in changes {
-            let stands = |leaf: &Leaf| current(*index).is_some_and(|old| is_vouched_alike(old, leaf));
+            let stands = |leaf: &Leaf| current(*index).is_some_and(|old| is_endorsed_alike(old, leaf));
             if !leaf.as_ref().is_some_and(stands) {
                 self.0.remove(index);
             }
@@ -75,13 +75,13 @@ impl Vouchers {
     }
 }
 
-impl FromIterator<(LeafIndex, Voucher)> for Vouchers {
-    fn from_iter<I: IntoIterator<Item = (LeafIndex, Voucher)>>(vouchers: I) -> Self {
-        Self(vouchers.into_iter().collect())
+impl FromIterator<(LeafIndex, Endorsement)> for Endorsements {
+    fn from_iter<I: IntoIterator<Item = (LeafIndex, Endorsement)>>(endorsements: I) -> Self {
+        Self(endorsements.into_iter().collect())
     }
 }
 
-/// Whether one voucher speaks for both.
-fn is_vouched_alike(a: &Leaf, b: &Leaf) -> bool {
+/// Whether one endorsement speaks for both.
+fn is_endorsed_alike(a: &Leaf, b: &Leaf) -> bool {
     (a.account, a.device, a.manifest) == (b.account, b.device, b.manifest)
 }

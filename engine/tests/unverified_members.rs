@@ -17,7 +17,8 @@ use support::{Forger, Log, Person, book, flip, gather};
 
 /// Alice founded the group and added Bob and Carol; Dave has just joined.
 fn joined() -> (Log, PrekeyBook, [Person; 4]) {
-    let mut people = [("alice", 1), ("bob", 2), ("carol", 3), ("dave", 4)].map(|(name, seed)| Person::new(name, seed));
+    let mut people =
+        [("alice", 1), ("bob", 2), ("carol", 3), ("dave", 4)].map(|(name, seed)| Person::new(name, seed));
     let [alice, bob, carol, dave] = &mut people;
     let (mut log, _) = gather(&mut [alice, bob, carol], &[Role::Admin; 2]);
     let keys = book(&[alice, bob, carol, dave]);
@@ -28,9 +29,9 @@ fn joined() -> (Log, PrekeyBook, [Person; 4]) {
     (log, keys, people)
 }
 
-fn voucher_records(person: &Person, log: &Log) -> usize {
+fn endorsement_records(person: &Person, log: &Log) -> usize {
     let records = person.records(Scope::Group(log.id()));
-    records.iter().filter(|(name, _)| name.starts_with(b"voucher/")).count()
+    records.iter().filter(|(name, _)| name.starts_with(b"endorsement/")).count()
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn each_when_it_is_first_heard_of() {
         before
     };
     assert_eq!(unverified(&mut dave), 3, "all but Alice, who made commits");
-    assert_eq!(voucher_records(&dave, &log), 1);
+    assert_eq!(endorsement_records(&dave, &log), 1);
     bob.send(&mut log, &keys, b"hello dave");
     dave.catch_up(&log);
     assert_eq!(unverified(&mut dave), 2);
@@ -53,7 +54,7 @@ fn each_when_it_is_first_heard_of() {
     assert_eq!(unverified(&mut dave), 1, "Carol made a commit; Erin was verified with it");
     dave.send(&mut log, &book(&[&bob, &carol, &erin, &dave]), b"hello");
     assert_eq!(unverified(&mut dave), 0);
-    assert_eq!(voucher_records(&dave, &log), 0);
+    assert_eq!(endorsement_records(&dave, &log), 0);
     assert_eq!((dave.refused.as_slice(), dave.texts()), ([].as_slice(), vec!["hello dave".to_owned()]));
 }
 
@@ -72,7 +73,7 @@ fn all_on_demand() {
     let (log, _, [.., mut dave]) = joined();
     let (forged, changes) = dave.group().verify_members();
     dave.save(changes);
-    assert_eq!((forged, dave.group().unverified_devices(), voucher_records(&dave, &log)), (vec![], 0, 0));
+    assert_eq!((forged, dave.group().unverified_devices(), endorsement_records(&dave, &log)), (vec![], 0, 0));
     dave.restart();
     assert_eq!(dave.group().unverified_devices(), 0);
 }
