@@ -81,6 +81,10 @@ pub const MAX_WELCOMED: usize = 32;
 /// Epochs for which a device keeps the server's receipt.
 pub const MAX_RECEIPTS: usize = 64;
 
+/// Other members' sender keys in a welcome, or in the answer to a request for one: it stays below three quarters of a
+/// frame, however many send. Of the others a newcomer asks the sender when a message comes.
+pub const MAX_WELCOME_SENDERS: usize = 1500;
+
 /// The embedder's note to newcomers.
 pub const MAX_NOTE: usize = 1024;
 

@@ -17,7 +17,6 @@ use conclave_wire::certificate::CertificateBody;
 use conclave_wire::codec::{self, Structure};
 use conclave_wire::distribution::{Distribution, DistributionBody};
 use conclave_wire::ids::{CertificateHash, DeviceId, MessageIndex, Opaque, Timestamp};
-use conclave_wire::limits::MAX_FRAME;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use thiserror::Error;
@@ -33,7 +32,7 @@ pub enum DistributeError {
     /// A device of the roster is not its account's.
     #[error(transparent)]
     Forged(#[from] ForgedMember),
-    /// The first contact with all devices at once does not fit a frame.
+    /// What would be uploaded is more than the transport [takes](Group::allow_uploads_of).
     #[error("the group has too many devices for a first contact in one upload")]
     TooLarge,
     /// All generations are used up.
@@ -131,7 +130,7 @@ impl Group {
             .filter(|to| to.device != self.me.device)
             .collect();
         let known = recipients.iter().filter(|to| self.pairwise.can_continue(&to.device, now)).count();
-        if known * WRAP_SIZE + (recipients.len() - known) * INITIAL_SIZE + 2048 > MAX_FRAME {
+        if known * WRAP_SIZE + (recipients.len() - known) * INITIAL_SIZE + 2048 > self.max_upload {
             return Err(DistributeError::TooLarge);
         }
         let verified = self.verify_devices(recipients.iter().map(|to| to.device))?;

@@ -28,9 +28,9 @@ fn device(n: usize) -> DeviceId {
     DeviceKey::from_bytes(device_key(n).verifying_key().to_bytes()).id()
 }
 
-/// Gives a group sender keys of many others.
-fn add_senders(group: &mut Group, rng: &mut SeedRng) {
-    for n in 1..MANY {
+/// Gives a group sender keys of others, who are not in it.
+pub(super) fn add_senders(group: &mut Group, others: usize, rng: &mut SeedRng) {
+    for n in 1..=others {
         let (group_id, head, epoch) = (group.id(), group.public.head(), group.epoch());
         let key = OwnKey::generate(&device_key(n), rng, |signing_key, commitment| CertificateBody {
             group: group_id,
@@ -58,7 +58,7 @@ fn large_group() -> (Log, PrekeyBook, Person, Person) {
     alice.catch_up(&log);
     alice.send(&mut log, &keys, b"hello");
     bob.catch_up(&log);
-    add_senders(alice.group(), &mut SeedRng::new(9));
+    add_senders(alice.group(), MANY - 1, &mut SeedRng::new(9));
     let mut changes = Changes::default();
     alice.group().put_all(&mut changes);
     alice.save(changes);

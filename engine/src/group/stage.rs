@@ -6,11 +6,11 @@ use super::renewal::Renewal;
 use super::sender_key::OwnKey;
 use super::state::{Group, Staged};
 use super::unverified::ForgedMember;
-use super::welcome::{WELCOME_SENDER_BYTES, Welcome, WelcomeSender};
+use super::welcome::{self, WELCOME_SENDER_BYTES, Welcome, WelcomeSender};
 use crate::addressee::Addressee;
 use crate::device::Device;
 use crate::envelope::{CommittedSecret, EnvelopeContext, Purpose};
-use crate::limits::MAX_NOTE;
+use crate::limits::{MAX_NOTE, MAX_WELCOME_SENDERS};
 use crate::pairwise::{Dispatch, Upload};
 use crate::prekeys::{PrekeyBook, Reach};
 use crate::record::Changes;
@@ -50,7 +50,8 @@ pub enum StageError {
     /// A device that would get the commit's secret is not its account's.
     #[error(transparent)]
     Forged(#[from] ForgedMember),
-    /// What would be uploaded does not fit a frame.
+    /// The commit does not fit a frame, or what would be uploaded is more than the transport
+    /// [takes](Group::allow_uploads_of).
     #[error("the change is too large for one upload; make it in several steps")]
     TooLarge,
 }
@@ -75,6 +76,15 @@ pub struct StagedCommit {
     pub unreachable: Vec<DeviceId>,
     /// To store first.
     pub changes: Changes,
+}
+
+/// Of how many devices a commit takes account, and how.
+struct Sending {
+    wraps: usize,
+    initial: usize,
+    newcomers: usize,
+    /// Named in the commit: nothing can be sent to them.
+    out_of_reach: usize,
 }
 
 /// A wrap in an upload, with its CBOR head.
@@ -125,13 +135,23 @@ impl Group {
         let newcomers: Vec<Addressee> =
             outcome.added().iter().map(|(_, leaf)| Addressee::from(leaf)).collect();
         let initial = outcome.needs_initial();
-        let continued = |to: &&Addressee| !initial && self.pairwise.can_continue(&to.device, now);
-        let wraps = recipients.iter().filter(continued).count();
-        self.check_size(&operations, wraps, recipients.len() - wraps, newcomers.len())?;
+        let reach = Reach { book, now };
+        let continued = |to: &Addressee| !initial && self.pairwise.can_continue(&to.device, now);
+        let out_of_reach = |to: &&Addressee| !continued(to) && reach.prekeys(to).is_none();
+        let wraps = recipients.iter().filter(|to| continued(to)).count();
+        self.check_size(
+            &operations,
+            Sending {
+                wraps,
+                initial: recipients.len() - wraps,
+                newcomers: newcomers.len(),
+                out_of_reach: recipients.iter().chain(&newcomers).filter(out_of_reach).count(),
+            },
+        )?;
 
         // From here on nothing fails.
         let mut changes = Changes::default();
-        let (group, reach) = (self.id(), Reach { book, now });
+        let group = self.id();
         let dispatch = |purpose| {
             let context = EnvelopeContext { purpose, group, epoch };
             Dispatch { from: device, context, upload: Upload::Commit, reach }
@@ -198,14 +218,9 @@ impl Group {
             .collect()
     }
 
-    /// Refuses before anything is stepped what would not fit a frame.
-    fn check_size(
-        &self,
-        operations: &[Operation],
-        wraps: usize,
-        initial: usize,
-        newcomers: usize,
-    ) -> Result<(), StageError> {
+    /// Refuses before anything is stepped what could not be uploaded.
+    fn check_size(&self, operations: &[Operation], sending: Sending) -> Result<(), StageError> {
+        let Sending { wraps, initial, newcomers, out_of_reach } = sending;
         let encoded = |manifest: &Opaque| manifest.0.len() + 16;
         let size = |operation: &Operation| match operation {
             Operation::Add { manifest, .. } => encoded(manifest),
@@ -215,10 +230,14 @@ impl Group {
         };
         let operations: usize = operations.iter().map(size).sum();
         let deliveries = wraps * WRAP_SIZE + initial * INITIAL_SIZE;
-        let welcome = (self.senders.len() + 1) * WELCOME_SENDER_BYTES + MAX_NOTE + 128;
+        let senders = self.senders.len().min(MAX_WELCOME_SENDERS) + 1;
+        let welcome = senders * WELCOME_SENDER_BYTES + MAX_NOTE + 128;
         let welcomes = newcomers * (welcome + welcome / 8 + INITIAL_SIZE);
-        let all = 1024 + operations + deliveries + welcomes + 34 * (wraps + initial);
-        if all > MAX_FRAME { Err(StageError::TooLarge) } else { Ok(()) }
+        let commit = 2048 + operations + 34 * out_of_reach;
+        if commit > MAX_FRAME || commit + deliveries + welcomes > self.max_upload {
+            return Err(StageError::TooLarge);
+        }
+        Ok(())
     }
 
     /// The welcome into the epoch that `commit` begins.
@@ -229,9 +248,8 @@ impl Group {
         let stays = |id: &DeviceId| !removed.contains(id) && !renewal.covers(id);
         let own = self.own.active.iter().filter(|_| stays(&self.me.device));
         let own = own.map(|OwnKey { certificate, secrets, .. }| (certificate, &secrets.seed));
-        let others = self.senders.iter().filter(|(id, _)| stays(id));
-        let others =
-            others.filter_map(|(_, sender)| sender.key.as_ref()).map(|key| (&key.certificate, &key.seed));
+        let others = self.senders.iter().filter(|(id, _)| stays(id)).map(|(_, sender)| sender);
+        let others = welcome::handed_on(others).map(|key| (&key.certificate, &key.seed));
         let senders =
             own.chain(others).map(|(certificate, seed)| welcome_sender(&secrets, certificate, seed));
         Welcome {
@@ -250,5 +268,36 @@ fn welcome_sender(secrets: &EpochSecrets, certificate: &Certificate, seed: &Secr
         chain: stepped.chain.key().duplicate(),
         index: stepped.chain.index(),
         seed: stepped.seed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DistributeError;
+    use crate::support::{Person, SeedRng, gather};
+    use conclave_wire::roster::Role;
+
+    /// What the transport takes bounds the whole upload; a frame bounds what everybody downloads, whatever it takes.
+    #[test]
+    fn sizes() {
+        let (mut alice, mut bob) = (Person::new("alice", 1), Person::new("bob", 2));
+        let (_, keys) = gather(&mut [&mut alice, &mut bob], &[Role::Member]);
+        let before = alice.snapshot();
+        alice.group().allow_uploads_of(2000);
+        let remove = vec![bob.remove_operation()];
+        let (group, now) = (alice.group.as_mut().unwrap(), alice.now);
+        let refused = group.distribute(&alice.device, &keys, now, &mut SeedRng::new(1)).map(drop);
+        assert_eq!(refused, Err(DistributeError::TooLarge));
+        let heal = group.check_size(&[], Sending { wraps: 0, initial: 1, newcomers: 0, out_of_reach: 0 });
+        assert_eq!(heal, Err(StageError::TooLarge));
+        assert_eq!(alice.snapshot(), before);
+
+        let group = alice.group();
+        group.allow_uploads_of(usize::MAX);
+        let all = |out_of_reach| Sending { wraps: 100_000, initial: 100_000, newcomers: 100, out_of_reach };
+        assert_eq!(group.check_size(&remove, all(0)), Ok(()));
+        assert_eq!(group.check_size(&remove, all(40_000)), Err(StageError::TooLarge));
+        alice.stage_key(&keys);
     }
 }

@@ -13,6 +13,7 @@ use crate::secret::Secret;
 use conclave_wire::ids::{
     AccountId, CommitHash, Confirmation, DeviceId, Epoch, GroupId, LeafIndex, Seq, Timestamp,
 };
+use conclave_wire::limits::MAX_FRAME;
 use conclave_wire::public_group::PublicGroup;
 use conclave_wire::roster::{Role, Roster};
 use std::collections::BTreeMap;
@@ -47,6 +48,8 @@ pub struct Group {
     pub(super) answered: Answered,
     /// The server's word on recent commits.
     pub(super) receipts: Receipts,
+    /// The largest upload that can be carried to the server. Not stored: it belongs to the transport.
+    pub(super) max_upload: usize,
 }
 
 /// This device, as the group knows it.
@@ -92,6 +95,7 @@ impl Group {
             asked: Asked::default(),
             answered: Answered::default(),
             receipts: Receipts::default(),
+            max_upload: MAX_FRAME,
         }
     }
 
@@ -149,6 +153,13 @@ impl Group {
         let others =
             self.roster().devices().map(|(_, leaf)| leaf.device.id()).filter(|id| *id != self.me.device);
         others.filter(|id| !self.pairwise.can_continue(id, now)).collect()
+    }
+
+    /// Lets a commit or a distribution be as large as this, counted generously, deliveries and welcomes included; without
+    /// it, as one frame of 1 MiB. For a transport that carries deliveries in several parts, or is not Conclave's. To be said
+    /// again when the group was loaded. What everybody downloads, the commit itself, never exceeds a frame.
+    pub fn allow_uploads_of(&mut self, bytes: usize) {
+        self.max_upload = bytes;
     }
 
     /// Forgets our staged commit, when the server has refused it. Should a dishonest server put it in the log all the

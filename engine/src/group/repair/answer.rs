@@ -11,7 +11,7 @@ use crate::group::event::GroupState;
 use crate::group::sender_key::OwnKey;
 use crate::group::state::Group;
 use crate::group::unverified::ForgedMember;
-use crate::group::welcome::WelcomeSender;
+use crate::group::welcome::{WelcomeSender, handed_on};
 use crate::limits::{MAX_REQUEST_AGE, REPAIR_INTERVAL};
 use crate::prekeys::{PrekeyBook, Reach};
 use crate::ratchet::Chain;
@@ -211,10 +211,8 @@ impl Group {
             let OwnKey { certificate, secrets, .. } = key;
             sender(certificate, &secrets.seed, &secrets.chain)
         });
-        let others = self.senders.iter().filter(|(id, _)| *id != asker);
-        let others = others
-            .filter_map(|(_, other)| other.key.as_ref())
-            .map(|key| sender(&key.certificate, &key.seed, key.chain.chain()));
+        let others = self.senders.iter().filter(|(id, _)| *id != asker).map(|(_, other)| other);
+        let others = handed_on(others).map(|key| sender(&key.certificate, &key.seed, key.chain.chain()));
         let yours = self.senders.get(asker).and_then(|known| known.key.as_ref());
         Ok(WelcomeAnswer {
             head: self.public.head(),
