@@ -79,6 +79,7 @@ pub struct StagedCommit {
 }
 
 /// Of how many devices a commit takes account, and how.
+#[derive(Clone, Copy)]
 struct Sending {
     wraps: usize,
     initial: usize,
