@@ -11,12 +11,12 @@ use conclave_engine::wire::ids::{Commitment, Epoch, Generation, Opaque};
 use conclave_engine::wire::manifest::ManifestError;
 use conclave_engine::wire::public_group::CommitError;
 use conclave_engine::wire::roster::Role;
-use conclave_engine::{ForgedMember, JoinError, PrekeyBook, ReceiveError, Scope};
+use conclave_engine::{ForgedMember, JoinError, Newcomer, PrekeyBook, ReceiveError, Scope};
 use std::collections::BTreeMap;
 use support::{Forger, Log, Person, book, flip, gather};
 
-/// Alice founded the group and added Bob and Carol; Dave has just joined.
-fn joined() -> (Log, PrekeyBook, [Person; 4]) {
+/// Alice founded the group and added Bob and Carol, and now Dave.
+fn added() -> (Log, PrekeyBook, [Person; 4]) {
     let mut people =
         [("alice", 1), ("bob", 2), ("carol", 3), ("dave", 4)].map(|(name, seed)| Person::new(name, seed));
     let [alice, bob, carol, dave] = &mut people;
@@ -25,7 +25,13 @@ fn joined() -> (Log, PrekeyBook, [Person; 4]) {
     bob.send(&mut log, &keys, b"before dave");
     carol.send(&mut log, &keys, b"before dave");
     alice.change(&mut log, &keys, vec![dave.add_operation(Role::Member)]);
-    dave.join(&log, log.head()).unwrap();
+    (log, keys, people)
+}
+
+/// And he has joined.
+fn joined() -> (Log, PrekeyBook, [Person; 4]) {
+    let (log, keys, mut people) = added();
+    people[3].join(&log, log.head()).unwrap();
     (log, keys, people)
 }
 
@@ -76,6 +82,21 @@ fn all_on_demand() {
     assert_eq!((forged, dave.group().unverified_devices(), endorsement_records(&dave, &log)), (vec![], 0, 0));
     dave.restart();
     assert_eq!(dave.group().unverified_devices(), 0);
+}
+
+/// What the verification changes is stored with the rest of the join.
+#[test]
+fn all_before_a_join_is_stored() {
+    let (log, _, [.., mut dave]) = added();
+    let mut walk = Newcomer::new(log.id());
+    log.commits(log.head()).for_each(|commit| walk.commit(commit).unwrap());
+    let entry = log.entry(log.head(), &dave.device.id());
+    let mut joined = walk.open(&mut dave.device, &entry, dave.now).unwrap();
+    assert_eq!((joined.group.unverified_devices(), joined.verify_members()), (3, vec![]));
+    dave.save(joined.changes);
+    dave.group = Some(joined.group);
+    dave.restart();
+    assert_eq!((dave.group().unverified_devices(), endorsement_records(&dave, &log)), (0, 0));
 }
 
 #[test]

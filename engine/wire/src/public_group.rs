@@ -131,8 +131,8 @@ impl PublicGroup {
     }
 
     /// As [`check`](Self::check), for a newcomer on its way through the past: the manifests inside the commit are read
-    /// and not verified. Devices that they list are [unverified](Self::unverified) until [`verify_device`](Self::verify_device) has been
-    /// asked about them, as this does about the commit's author (R73).
+    /// and not verified. Devices that they list are [unverified](Self::unverified) until
+    /// [`verify_device`](Self::verify_device) has been asked about them, as this does about the commit's author (R73).
     pub fn check_past(&self, commit: UnverifiedCommit) -> Result<Step, CommitError> {
         self.check_with(commit, Verifying::Later)
     }

@@ -154,11 +154,13 @@ impl Village {
         }
         let mut first = first.into_iter();
         let mut bob = first.next().ok_or(NO_GROUP)?;
-        let mut bobs_book = PrekeyBook::default();
-        insert(&mut bobs_book, &bob)?;
+        // A sender key goes to these two alone, or a thousand senders would cost a million first contacts.
+        let mut holders = PrekeyBook::default();
+        insert(&mut holders, &bob)?;
+        insert(&mut holders, &founder)?;
         for mut sender in first {
             let to = &mut [&mut bob, &mut founder];
-            sender_key(&mut sender, to, &bobs_book, &mut building.seq, rng)?;
+            sender_key(&mut sender, to, &holders, &mut building.seq, rng)?;
         }
 
         let at_once = self::at_once(plan, senders);

@@ -2,7 +2,7 @@
 
 use super::{Bench, COMMITS, SENDERS, nothing};
 use crate::Failure;
-use crate::compare::{Work, by_turns};
+use crate::compare::{Samples, Work, by_turns};
 use crate::peer::{
     self, LargeGroup, MLS_RS, MlsRsGroup, Olm, OpenMlsGroup, VODOZEMAC, exported_session_bytes,
 };
@@ -26,8 +26,8 @@ impl Bench {
         self.removal_in_a_fresh_tree(&busy, &fresh, senders)?;
         self.removal_by_every_sender(&busy, senders)?;
         self.taking_the_removal(&busy, &peers, senders)?;
-        self.joining(&quiet, &peers, true)?;
-        self.joining(&busy, &peers, false)?;
+        self.joining(&quiet, &peers, 0)?;
+        self.joining(&busy, &peers, senders)?;
         self.walking_further(&quiet)?;
         self.stored(&busy, &quiet, &peers, senders)
     }
@@ -43,10 +43,22 @@ impl Bench {
         let ours = || Ok(village.remove_and_apply(rng)?.spent);
         let theirs = peers.iter().map(|peer| -> Work<'_> { Box::new(|| Ok(peer.remove()?.0)) });
         let samples = by_turns(self.scale.group_repetitions, Box::new(ours), theirs.collect())?;
+        let work = format!("remove 1 of {}, S = {senders}", self.scale.devices);
+        let row = |row: Row, _: &str| row.goal(Goal::Us(2000.0)).note("the peers' trees are warm");
+        self.beside_each(&work, peers, &samples, row)
+    }
+
+    /// A row for each peer; `finish` adds what is to be said beside its name.
+    fn beside_each(
+        &mut self,
+        work: &str,
+        peers: &[&dyn LargeGroup],
+        samples: &Samples,
+        finish: impl Fn(Row, &str) -> Row,
+    ) -> Result<(), Failure> {
         for (index, peer) in peers.iter().enumerate() {
             let figures = samples.beside(index, peer.name()).ok_or_else(nothing)?;
-            let work = format!("remove 1 of {}, S = {senders}", self.scale.devices);
-            self.add([Row::times(work, figures).goal(Goal::Us(2000.0)).note("the peers' trees are warm")])?;
+            self.add([finish(Row::times(work.to_owned(), figures), peer.name())])?;
         }
         Ok(())
     }
@@ -94,34 +106,24 @@ impl Bench {
             theirs.push(Box::new(move || peer.take_removal(&commit)));
         }
         let samples = by_turns(self.scale.group_repetitions, Box::new(ours), theirs)?;
-        for (index, peer) in peers.iter().enumerate() {
-            let figures = samples.beside(index, peer.name()).ok_or_else(nothing)?;
-            let row = Row::times(format!("process that removal, S = {senders}"), figures);
-            self.add([if peer.name() == MLS_RS { row.goal(Goal::Ratio(0.2)) } else { row }])?;
-        }
-        Ok(())
+        let work = format!("process that removal, S = {senders}");
+        self.beside_each(&work, peers, &samples, beside_mls_rs(Goal::Ratio(0.2)))
     }
 
-    /// The founder, who adds the newcomer, holds no sender keys, so that the welcome brings none. The goal is for a short
-    /// history.
+    /// The welcome brings this many sender keys; MLS has none to bring.
     fn joining(
         &mut self,
         village: &Village,
         peers: &[&dyn LargeGroup],
-        has_goal: bool,
+        senders: usize,
     ) -> Result<(), Failure> {
         self.say("joining");
         let ours = || Ok(village.join()?.spent);
         let theirs = peers.iter().map(|peer| -> Work<'_> { Box::new(|| peer.join()) });
         let samples = by_turns(self.scale.group_repetitions, Box::new(ours), theirs.collect())?;
         let commits = village.commits.len();
-        for (index, peer) in peers.iter().enumerate() {
-            let figures = samples.beside(index, peer.name()).ok_or_else(nothing)?;
-            let work = format!("join {} members, {commits} commits old", self.scale.devices);
-            let (row, is_goal) = (Row::times(work, figures), has_goal && peer.name() == MLS_RS);
-            self.add([if is_goal { row.goal(Goal::Ratio(0.25)) } else { row }])?;
-        }
-        Ok(())
+        let work = format!("join {} members, {commits} commits old, S = {senders}", self.scale.devices);
+        self.beside_each(&work, peers, &samples, beside_mls_rs(Goal::Ratio(0.25)))
     }
 
     fn walking_further(&mut self, village: &Village) -> Result<(), Failure> {
@@ -153,4 +155,9 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+/// The goal stands beside mls-rs alone.
+fn beside_mls_rs(goal: Goal) -> impl Fn(Row, &str) -> Row {
+    move |row, peer| if peer == MLS_RS { row.goal(goal) } else { row }
 }
