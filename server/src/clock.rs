@@ -6,14 +6,21 @@
 
 use conclave_wire::ids::Timestamp;
 use conclave_wire::limits::CLOCK_SKEW;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Whether `time` is further ahead than two honest clocks may differ.
 pub(crate) fn is_ahead(time: Timestamp) -> bool {
     time > now().plus(CLOCK_SKEW)
 }
 
-fn now() -> Timestamp {
+/// This long ago.
+pub(crate) fn ago(age: Duration) -> Timestamp {
+    let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    Timestamp(now().0.saturating_sub(age))
+}
+
+/// The present.
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(0).plus(since)
 }
@@ -21,7 +28,6 @@ fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     /// (R39b)
     #[test]

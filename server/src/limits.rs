@@ -107,3 +107,22 @@ pub(crate) const MAX_CACHED_LEAVES: usize = 1 << 18;
 
 /// Log positions kept in memory by the store, about 150 bytes each.
 pub(crate) const MAX_CACHED_HEADS: usize = 1 << 16;
+
+/// Uploads in parts that a device may have under way: one for each of its groups that it changes at once. A further one
+/// takes the place of the oldest.
+pub(crate) const MAX_OPEN_UPLOADS: usize = 4;
+
+/// Uploads of one device that are under way or being deleted: who begins more than are deleted meanwhile has to wait.
+pub(crate) const MAX_KEPT_UPLOADS: usize = 64;
+
+/// Time in which an entry names an upload after its first part. A phone on a bad network sends 256 MiB in less.
+pub(crate) const UPLOAD_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// How often uploads that nothing has named are looked for.
+pub(crate) const FORGET_EVERY: Duration = Duration::from_secs(10);
+
+/// Rows of forgotten uploads deleted at once, so that nobody waits behind that.
+pub(crate) const FORGET_ROWS: usize = 4096;
+
+/// What a row of an upload is taken to cost beside its bytes.
+pub(crate) const PART_ROW_OVERHEAD: usize = 64;

@@ -1,16 +1,20 @@
 //! What requests do: the directory, the groups and the log, with the store behind them.
 
+use crate::clock;
 use crate::groups::{self, CheckedCommit, CommitUpload, GroupCache, Unfit, Upload};
 use crate::limits::{MAX_GROUPS_LISTED, PAGE_BYTES, PAGE_ENTRIES};
 use crate::log::{Acknowledgements, Answer, Health, LogQueue};
 use crate::name::ServerNames;
 use crate::session::Identity;
 use crate::session::machine::Task;
-use crate::store::{AccountKey, Append, PageBounds, Range, Registration, Store, StoreError, Write};
-use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Seq};
+use crate::store::{
+    AccountKey, Append, PageBounds, Part, Range, Registration, Store, StoreError, StoredUpload, Write,
+};
+use bytes::Bytes;
+use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Seq, UploadId};
 use conclave_wire::name::Name;
 use conclave_wire::reply::{Membership, Refusal, Reply};
-use conclave_wire::request::Cursor;
+use conclave_wire::request::{Cursor, DeliveryFor};
 use std::sync::Arc;
 
 /// What every connection of the server shares.
@@ -56,6 +60,9 @@ impl Service {
             }
             Task::Groups => self.memberships(device).await,
             Task::Commit(upload) => self.commit(identity, upload).await,
+            Task::StagePart { upload, number, deliveries } => {
+                Ok(self.stage_part(device, upload, number, deliveries).await)
+            }
             Task::Fetch { group, after, limit } => self.page(device, group, Range::After(after), limit).await,
             Task::FetchCommits { group, from, limit } => {
                 self.page(device, group, Range::Commits(from), limit).await
@@ -83,7 +90,7 @@ impl Service {
         .await?
     }
 
-    /// Checks an entry against its group as it is in memory. `None` if it is not in memory.
+    /// Checks an entry against its group as it is in memory. Gives it back if that takes the store as well.
     pub(crate) fn check_cached(
         &self,
         identity: &Identity,
@@ -91,8 +98,8 @@ impl Service {
         upload: Upload,
     ) -> Result<Result<Append, Unfit>, Upload> {
         match self.groups.cached(group) {
-            Some(stored) => Ok(groups::check(&stored, identity, upload)),
-            None => Err(upload),
+            Some(stored) if upload.staged().is_none() => Ok(groups::check(&stored, identity, upload, None)),
+            _ => Err(upload),
         }
     }
 
@@ -103,9 +110,11 @@ impl Service {
         group: GroupId,
         upload: Upload,
     ) -> Result<Append, Refusal> {
-        let stored = self.look(move |service| service.groups.load(&group)).await?;
+        let staged = upload.staged();
+        let (stored, parts) =
+            self.look(move |service| Ok((service.groups.load(&group)?, service.parts(staged)?))).await?;
         let stored = stored.ok_or(Refusal::NotMember)?;
-        match groups::check(&stored, &identity, upload) {
+        match groups::check(&stored, &identity, upload, parts) {
             Ok(append) => Ok(append),
             Err(unfit) => Err(self.refusal(identity.device, group, unfit).await),
         }
@@ -196,8 +205,8 @@ impl Service {
         let group = upload.group();
         let checked = self
             .look(move |service| {
-                let stored = service.groups.load(&group)?;
-                Ok(groups::check_commit(stored.as_deref(), &identity, upload))
+                let (stored, parts) = (service.groups.load(&group)?, service.parts(upload.staged())?);
+                Ok(groups::check_commit(stored.as_deref(), &identity, upload, parts))
             })
             .await?;
         match checked {
@@ -205,6 +214,23 @@ impl Service {
             Ok(CheckedCommit::Head(seq)) => Ok(Reply::Accepted { group, seq }),
             Err(unfit) => Err(self.refusal(identity.device, group, unfit).await),
         }
+    }
+
+    async fn stage_part(
+        &self,
+        by: DeviceId,
+        upload: UploadId,
+        number: u32,
+        deliveries: Vec<DeliveryFor>,
+    ) -> Reply {
+        let deliveries = deliveries.into_iter().map(|each| (each.device, Bytes::from(each.delivery.0)));
+        let (deliveries, now) = (deliveries.collect(), clock::now());
+        self.log.write(Write::StagePart(Part { upload, by, number, deliveries, now })).await
+    }
+
+    /// The upload that an entry names, if it names one that is there. Blocks.
+    fn parts(&self, staged: Option<UploadId>) -> Result<Option<StoredUpload>, StoreError> {
+        staged.map_or(Ok(None), |upload| self.store.upload(&upload))
     }
 
     /// Looks something up on a thread that may wait for the disk.

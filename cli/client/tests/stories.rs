@@ -400,34 +400,34 @@ fn calls_are_send() {
     is_send(&open);
 }
 
-/// More people than one commit adds.
+/// More people than one commit adds, and more than whose welcomes fit a frame.
 #[tokio::test]
 async fn a_large_group() {
     let world = World::new().await;
     let mut alice = world.create("alice").await;
     let mut everybody = Vec::new();
-    for n in 0..230 {
+    for n in 0..510 {
         let member = world.create(&format!("m{n}")).await;
         everybody.push(member.identity().name.clone());
-        if n == 0 || n == 229 {
+        if n == 0 || n == 509 {
             member.close().await;
         }
     }
     let team = alice.create_group("team", &everybody).await.unwrap();
-    assert_eq!((team.members, team.epoch.0), (231, 2));
+    assert_eq!((team.members, team.epoch.0), (511, 2));
     alice.send("team", "hello all").await.unwrap();
     alice.remove("team", &everybody[..100]).await.unwrap();
     alice.send("team", "hello some").await.unwrap();
     let mut first = world.open("m0").await;
     let told = sync(&mut first).await;
-    assert!(told[1].starts_with("alice added m200 m201 "), "{}", told[1]);
+    assert!(told[1].starts_with("alice added m500 m501 "), "{}", told[1]);
     assert_eq!([&told[0], &told[2], &told[3]], ["joined by alice", "alice: hello all", "removed by alice"]);
-    let mut last = world.open("m229").await;
+    let mut last = world.open("m509").await;
     last.fetch().await.unwrap();
     assert_eq!(read(&mut last, "team"), ["alice: hello all", "alice: hello some"]);
     last.send("team", "hi").await.unwrap();
     assert_eq!(
         last.group("team").unwrap().members.iter().filter(|member| member.name.is_some()).count(),
-        131
+        411
     );
 }

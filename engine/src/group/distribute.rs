@@ -47,6 +47,8 @@ pub struct DistributionUpload {
     pub distribution: Vec<u8>,
     /// The content key for each other device, empty for those that cannot be reached.
     pub deliveries: Vec<Opaque>,
+    /// Whom the deliveries are for, in the same order.
+    pub recipients: Vec<DeviceId>,
 }
 
 /// A staged sender key.
@@ -185,7 +187,8 @@ impl Group {
         self.put_own_past(&mut changes);
         let deliveries =
             deliveries.into_iter().map(|delivery| Opaque(delivery.unwrap_or_default())).collect();
-        let upload = DistributionUpload { distribution: distribution.encode(), deliveries };
+        let recipients = recipients.into_iter().map(|to| to.device).collect();
+        let upload = DistributionUpload { distribution: distribution.encode(), deliveries, recipients };
         Ok(Distributed { upload, unreachable, changes })
     }
 }

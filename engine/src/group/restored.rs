@@ -135,7 +135,8 @@ fn only_own_distributions_of_this_stay_count() {
     assert_eq!(certificate.device, bob.device.id());
     certificate.generation = Generation(u32::MAX);
     let distribution = Forger::of(&alice).distribution(certificate, log.epoch());
-    let upload = DistributionUpload { distribution, deliveries: vec![Opaque::default(); 2] };
+    let recipients = Vec::new();
+    let upload = DistributionUpload { distribution, deliveries: vec![Opaque::default(); 2], recipients };
     log.distribute(&alice.device.id(), &upload).unwrap();
     let mut again = restore(&mut bob);
     again.join_without_welcome(&log).unwrap();

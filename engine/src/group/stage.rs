@@ -63,6 +63,8 @@ pub struct CommitUpload {
     pub commit: Vec<u8>,
     /// The commit secret for each recipient.
     pub deliveries: Vec<Opaque>,
+    /// Whom the deliveries are for, in the same order.
+    pub recipients: Vec<DeviceId>,
     /// For each newcomer.
     pub welcomes: Vec<WelcomeFor>,
 }
@@ -199,8 +201,10 @@ impl Group {
         }
         self.staged = Some(Staged { hash: commit.hash(), secret: cs });
         self.put_head(&mut changes);
-        let deliveries = deliveries.into_iter().flatten().map(Opaque).collect();
-        let upload = CommitUpload { commit: commit.encode(), deliveries, welcomes };
+        let delivered = recipients.iter().zip(deliveries);
+        let (recipients, deliveries) =
+            delivered.filter_map(|(to, delivery)| Some((to.device, Opaque(delivery?)))).unzip();
+        let upload = CommitUpload { commit: commit.encode(), deliveries, recipients, welcomes };
         Ok(StagedCommit { upload, unreachable, changes })
     }
 

@@ -37,6 +37,10 @@ byte_newtype!(
     CertificateHash, 32
 );
 byte_newtype!(
+    /// An upload in parts: a random number that its author gives it.
+    UploadId, 16
+);
+byte_newtype!(
     /// The root over a roster's leaves.
     RosterHash, 32
 );

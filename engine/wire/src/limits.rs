@@ -65,3 +65,13 @@ pub const MAX_ACCOUNTS_PER_REQUEST: usize = 256;
 
 /// Groups in one subscribe request.
 pub const MAX_CURSORS: usize = 4096;
+
+/// Bytes of the deliveries in one part of an upload: small enough that a log writer which stores one keeps nobody
+/// waiting for long.
+pub const MAX_PART_BYTES: usize = 256 << 10;
+
+/// Deliveries in one part: as many wraps as fit it.
+pub const MAX_PART_DELIVERIES: usize = 4096;
+
+/// Bytes of all deliveries of one upload: a first contact with 130,000 devices, or six million wraps.
+pub const MAX_UPLOAD_BYTES: u64 = 256 << 20;

@@ -241,4 +241,16 @@ pub enum Refusal {
     #[n(19)]
     #[error("the server cannot store anything at present; try again later, or tell its operator")]
     Unavailable,
+    /// A part of an upload came before the one ahead of it.
+    #[n(33)]
+    #[error("the upload's next part is number {expected}")]
+    PartOutOfOrder {
+        /// The part that is next.
+        #[n(0)]
+        expected: u32,
+    },
+    /// The upload that the entry names is not here: forgotten, named by another entry already, or somebody else's.
+    #[n(34)]
+    #[error("the server does not have the upload, or no longer; upload its parts again")]
+    UnknownUpload,
 }

@@ -1,6 +1,6 @@
 //! Requests: what a client asks of a server on the one socket.
 
-use crate::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq};
+use crate::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq, UploadId};
 use crate::login::Login;
 use crate::name::Name;
 use minicbor::{Decode, Encode};
@@ -25,6 +25,17 @@ pub struct WelcomeFor {
     /// The sealed welcome.
     #[n(1)]
     pub welcome: Opaque,
+}
+
+/// What hangs on an entry for one device.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DeliveryFor {
+    /// The device.
+    #[n(0)]
+    pub device: DeviceId,
+    /// Its delivery of a commit secret or content key, or its welcome.
+    #[n(1)]
+    pub delivery: Opaque,
 }
 
 /// A request. Only `Register` and `Login` are answered before the connection has identified itself.
@@ -98,6 +109,9 @@ pub enum Request {
         /// One for each added device that the commit does not name unreachable.
         #[n(2)]
         welcomes: Vec<WelcomeFor>,
+        /// The upload whose parts hold the deliveries and welcomes; then there are none here.
+        #[n(3)]
+        staged: Option<UploadId>,
     },
     /// Posts a sender key. Answered with `Accepted`.
     #[n(8)]
@@ -111,6 +125,9 @@ pub enum Request {
         /// One delivery for each other device in leaf order; empty for a device that cannot be reached.
         #[n(2)]
         deliveries: Vec<Opaque>,
+        /// The upload whose parts hold the deliveries; then there are none here.
+        #[n(3)]
+        staged: Option<UploadId>,
     },
     /// Posts a message. Answered with `Accepted`.
     #[n(9)]
@@ -165,6 +182,21 @@ pub enum Request {
         #[n(0)]
         cursor: Cursor,
     },
+    /// Uploads a part of what hangs on a commit or distribution that would not fit a frame with it; that follows, and
+    /// names the upload. Answered with `Done`; repeating a part is harmless, and changes nothing. An upload that no
+    /// entry has named within an hour is forgotten.
+    #[n(25)]
+    StagePart {
+        /// The upload, begun by its part 0.
+        #[n(0)]
+        upload: UploadId,
+        /// Which part, counted from 0; parts come in order.
+        #[n(1)]
+        number: u32,
+        /// At most [`crate::limits::MAX_PART_DELIVERIES`], each device once in an upload.
+        #[n(2)]
+        deliveries: Vec<DeliveryFor>,
+    },
 }
 
 #[cfg(test)]
@@ -181,6 +213,18 @@ mod tests {
         assert_eq!(frame(Request::Groups), [1, 0x82, 7, 0x82, 6, 0x80]);
         let lookup = Request::Lookup { name: "al".parse().unwrap() };
         assert_eq!(frame(lookup), [1, 0x82, 7, 0x82, 2, 0x81, 0x62, b'a', b'l']);
+        // What an older program sends, and what it is sent: optional fields at the end are left out.
+        let commit = |staged| {
+            let (commit, deliveries, welcomes) = (Opaque(vec![1]), Vec::new(), Vec::new());
+            frame(Request::Commit { commit, deliveries, welcomes, staged })
+        };
+        assert_eq!(commit(None), [1, 0x82, 7, 0x82, 7, 0x83, 0x41, 1, 0x80, 0x80]);
+        assert_eq!(
+            codec::decode::<ClientFrame>(&commit(None)).map(|frame| codec::encode(&frame)),
+            Ok(commit(None))
+        );
+        let staged = commit(Some(UploadId::from_bytes([9; 16])));
+        assert_eq!(staged[..11], [1, 0x82, 7, 0x82, 7, 0x84, 0x41, 1, 0x80, 0x80, 0x50]);
         let done = ServerFrame::Reply { id: RequestId(7), reply: Reply::Done };
         assert_eq!(codec::encode(&done), [1, 0x82, 1, 0x82, 7, 0x82, 0, 0x80]);
     }

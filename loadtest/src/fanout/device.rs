@@ -56,8 +56,8 @@ impl Participant {
         let new =
             Group::create(&self.device, self.now, &mut self.rng).map_err(Failure::engine("a new group"))?;
         let commit = Opaque(new.commit);
-        let request =
-            Request::Commit { commit: commit.clone(), deliveries: Vec::new(), welcomes: Vec::new() };
+        let (deliveries, welcomes) = (Vec::new(), Vec::new());
+        let request = Request::Commit { commit: commit.clone(), deliveries, welcomes, staged: None };
         let (group, seq) = self.connection.accepted("a new group", request).await?;
         self.groups.insert(number, new.group);
         let entry = Entry { group, seq, kind: EntryKind::Commit, delivery: None, body: commit };
@@ -105,7 +105,7 @@ impl Participant {
         let _unstored = staged.changes;
         let commit = Opaque(staged.upload.commit);
         let (deliveries, welcomes) = (staged.upload.deliveries, staged.upload.welcomes);
-        let request = Request::Commit { commit: commit.clone(), deliveries, welcomes };
+        let request = Request::Commit { commit: commit.clone(), deliveries, welcomes, staged: None };
         let (group, seq) = self.connection.accepted("to add members", request).await?;
         let entry = Entry { group, seq, kind: EntryKind::Commit, delivery: None, body: commit };
         self.receive(number, &entry)?;
@@ -168,6 +168,7 @@ impl Participant {
             group: state.id(),
             distribution: Opaque(staged.upload.distribution),
             deliveries: staged.upload.deliveries,
+            staged: None,
         };
         self.connection.accepted("a sender key", request).await?;
         let me = self.device.id();

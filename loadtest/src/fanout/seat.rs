@@ -253,7 +253,8 @@ impl Seat {
             sending.key = true;
             let distribution = Opaque(staged.upload.distribution);
             let deliveries = staged.upload.deliveries;
-            return Some((Request::Distribute { group: self.id, distribution, deliveries }, Asked::Key));
+            let request = Request::Distribute { group: self.id, distribution, deliveries, staged: None };
+            return Some((request, Asked::Key));
         }
         if !shared.meter.may_post(shared.plan.max_messages) {
             sending.stopped = true;

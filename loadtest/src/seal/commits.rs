@@ -67,6 +67,7 @@ impl Bench<'_> {
             group,
             distribution: Opaque(upload.distribution.clone()),
             deliveries: upload.deliveries.clone(),
+            staged: None,
         }))
     }
 
@@ -77,6 +78,7 @@ impl Bench<'_> {
             commit: Opaque(upload.commit.clone()),
             deliveries: upload.deliveries.clone(),
             welcomes: Vec::new(),
+            staged: None,
         }))
     }
 

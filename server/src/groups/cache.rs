@@ -140,10 +140,11 @@ mod tests {
     use super::*;
     use crate::people::{Person, Room};
     use crate::store::{
-        AccountKey, Page, PageBounds, Range, Rejected, StoredAccount, StoredDevice, Write, Written,
+        AccountKey, Page, PageBounds, Range, Rejected, StoredAccount, StoredDevice, StoredUpload, Write,
+        Written,
     };
     use conclave_wire::commit::UnverifiedCommit;
-    use conclave_wire::ids::DeviceId;
+    use conclave_wire::ids::{DeviceId, UploadId};
     use conclave_wire::reply::Membership;
 
     type Meanwhile = Box<dyn FnOnce(&OneGroup) + Send>;
@@ -185,6 +186,9 @@ mod tests {
             unreachable!()
         }
         fn device(&self, _: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
+            unreachable!()
+        }
+        fn upload(&self, _: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
             unreachable!()
         }
     }

@@ -4,24 +4,23 @@
 //! again; the server refuses what would stop the honest members of a group, and what comes from nobody of it.
 
 mod cache;
+mod deliveries;
 
 pub(crate) use cache::GroupCache;
+pub(crate) use deliveries::Attached;
 
 use crate::clock;
 use crate::session::Identity;
-use crate::store::{Append, Change, StoredGroup};
-use bytes::Bytes;
+use crate::store::{Append, Change, StoredGroup, StoredUpload};
 use conclave_wire::certificate::UnverifiedCertificate;
 use conclave_wire::codec::DecodeError;
-use conclave_wire::commit::{CommitBody, UnverifiedCommit};
+use conclave_wire::commit::UnverifiedCommit;
 use conclave_wire::distribution::UnverifiedDistribution;
-use conclave_wire::ids::{DeviceId, Epoch, GroupId, Opaque, Seq};
-use conclave_wire::limits::MAX_FRAME;
+use conclave_wire::ids::{DeviceId, Epoch, GroupId, Opaque, Seq, UploadId};
 use conclave_wire::message_entry::MessageEntry;
-use conclave_wire::public_group::{CommitError, Outcome, PublicGroup, Step};
+use conclave_wire::public_group::{CommitError, PublicGroup};
 use conclave_wire::reply::Refusal;
-use conclave_wire::request::WelcomeFor;
-use std::collections::BTreeMap;
+use deliveries::{Fitting, Resolved};
 
 /// Why an entry is not queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,17 +48,32 @@ pub(crate) enum Upload {
     Distribution {
         /// The encoded distribution.
         distribution: Opaque,
-        /// For each other device in leaf order.
-        deliveries: Vec<Opaque>,
+        /// For each other device.
+        attached: Attached,
     },
 }
 
-/// Checks an entry that is no commit.
-pub(crate) fn check(stored: &StoredGroup, author: &Identity, upload: Upload) -> Result<Append, Unfit> {
+impl Upload {
+    /// The upload in parts that it names, if it does.
+    pub(crate) fn staged(&self) -> Option<UploadId> {
+        match self {
+            Self::Distribution { attached, .. } => attached.staged(),
+            Self::Message(_) => None,
+        }
+    }
+}
+
+/// Checks an entry that is no commit. `parts` is the upload that it names, if it names one.
+pub(crate) fn check(
+    stored: &StoredGroup,
+    author: &Identity,
+    upload: Upload,
+    parts: Option<StoredUpload>,
+) -> Result<Append, Unfit> {
     match upload {
         Upload::Message(message) => check_message(stored, author, message),
-        Upload::Distribution { distribution, deliveries } => {
-            check_distribution(stored, author, distribution, deliveries)
+        Upload::Distribution { distribution, attached } => {
+            check_distribution(stored, author, distribution, attached.resolve(parts)?)
         }
     }
 }
@@ -76,7 +90,7 @@ fn check_message(stored: &StoredGroup, author: &Identity, message: Opaque) -> Re
         return Err(invalid("the message is under another member's leaf").into());
     }
     let change = Change::Message(public.epoch());
-    Ok(Append { group: public.id(), change, body: message.0.into(), deliveries: Vec::new() })
+    Ok(Append { group: public.id(), change, body: message.0.into(), deliveries: Vec::new(), staged: None })
 }
 
 /// A distribution: by a member, for this group and epoch, with one delivery for each other device.
@@ -84,7 +98,7 @@ fn check_distribution(
     stored: &StoredGroup,
     author: &Identity,
     distribution: Opaque,
-    deliveries: Vec<Opaque>,
+    attached: Resolved,
 ) -> Result<Append, Unfit> {
     let public = &stored.public;
     let (_, leaf) = public.roster().device(&author.device).ok_or(Refusal::NotMember)?;
@@ -108,12 +122,11 @@ fn check_distribution(
         .map_err(|_| invalid("the certificate is not signed by the device that posts it"))?;
     let others = public.roster().devices().map(|(_, leaf)| leaf.device.id());
     let others: Vec<DeviceId> = others.filter(|device| *device != author.device).collect();
-    let deliveries = pair(&others, deliveries)?;
-    check_frame(distribution.0.len(), &deliveries)?;
+    let Fitting { deliveries, staged } = attached.fit(&author.device, &others, &[], distribution.0.len())?;
     // A device that cannot be reached has an empty one.
     let deliveries = deliveries.into_iter().filter(|(_, delivery)| !delivery.is_empty()).collect();
     let change = Change::Distribution(public.epoch());
-    Ok(Append { group: public.id(), change, body: distribution.0.into(), deliveries })
+    Ok(Append { group: public.id(), change, body: distribution.0.into(), deliveries, staged })
 }
 
 /// A commit with everything that hangs on it, as it came.
@@ -123,16 +136,19 @@ pub(crate) struct CommitUpload {
     pub(crate) unverified: UnverifiedCommit,
     /// The encoded commit.
     pub(crate) commit: Opaque,
-    /// The commit secret, for each recipient in leaf order.
-    pub(crate) deliveries: Vec<Opaque>,
-    /// For each newcomer.
-    pub(crate) welcomes: Vec<WelcomeFor>,
+    /// The commit secret for each recipient, and a welcome for each newcomer.
+    pub(crate) attached: Attached,
 }
 
 impl CommitUpload {
     /// The group that it would begin or change.
     pub(crate) fn group(&self) -> GroupId {
         if self.is_genesis() { self.unverified.hash().into() } else { self.unverified.claimed().group }
+    }
+
+    /// The upload in parts that it names, if it does.
+    pub(crate) fn staged(&self) -> Option<UploadId> {
+        self.attached.staged()
     }
 
     fn is_genesis(&self) -> bool {
@@ -149,11 +165,13 @@ pub(crate) enum CheckedCommit {
     Head(Seq),
 }
 
-/// A commit on top of `stored`, the group that it is for; `None` if there is none, as for a genesis.
+/// A commit on top of `stored`, the group that it is for; `None` if there is none, as for a genesis. `parts` is the upload
+/// that it names, if it names one.
 pub(crate) fn check_commit(
     stored: Option<&StoredGroup>,
     author: &Identity,
     upload: CommitUpload,
+    parts: Option<StoredUpload>,
 ) -> Result<CheckedCommit, Unfit> {
     let group = upload.group();
     if upload.unverified.claimed().author != author.device {
@@ -176,61 +194,16 @@ pub(crate) fn check_commit(
         (None, true) => (PublicGroup::from_genesis(upload.unverified).map_err(unfit_commit)?.1, Vec::new()),
         (Some(stored), false) => {
             let step = stored.public.check(upload.unverified).map_err(unfit_commit)?;
-            let recipients = recipients(&stored.public, step.commit().body(), step.outcome());
+            let recipients = deliveries::recipients(&stored.public, step.commit().body(), step.outcome());
             (step, recipients)
         }
     };
-    let mut deliveries = pair(&recipients, upload.deliveries)?;
-    deliveries.extend(welcomes(&step, upload.welcomes)?);
-    check_frame(upload.commit.0.len(), &deliveries)?;
+    let newcomers = deliveries::newcomers(&step);
+    let attached = upload.attached.resolve(parts)?;
+    let Fitting { deliveries, staged } =
+        attached.fit(&author.device, &recipients, &newcomers, upload.commit.0.len())?;
     let change = Change::Commit(Box::new(step));
-    Ok(CheckedCommit::New(Append { group, change, body: upload.commit.0.into(), deliveries }))
-}
-
-fn recipients(public: &PublicGroup, body: &CommitBody, outcome: &Outcome) -> Vec<DeviceId> {
-    if body.commitment.is_none() {
-        return Vec::new();
-    }
-    let all = public.recipients(outcome, &body.author).map(|(_, leaf)| leaf.device.id());
-    all.filter(|device| body.unreachable.binary_search(device).is_err()).collect()
-}
-
-fn welcomes(step: &Step, welcomes: Vec<WelcomeFor>) -> Result<Vec<(DeviceId, Bytes)>, Refusal> {
-    let body = step.commit().body();
-    let newcomers = step.outcome().added().iter().map(|(_, leaf)| leaf.device.id());
-    let newcomers: Vec<DeviceId> = newcomers
-        .filter(|device| *device != body.author && body.unreachable.binary_search(device).is_err())
-        .collect();
-    let found = welcomes.len();
-    let mut given: BTreeMap<DeviceId, Opaque> =
-        welcomes.into_iter().map(|welcome| (welcome.device, welcome.welcome)).collect();
-    let all: Option<Vec<_>> =
-        newcomers.iter().map(|device| Some((*device, Bytes::from(given.remove(device)?.0)))).collect();
-    match all {
-        Some(all) if found == newcomers.len() => Ok(all),
-        _ => Err(Refusal::WrongDeliveries { expected: newcomers.len() as u64, found: found as u64 }),
-    }
-}
-
-/// One delivery for each device, in the order of the devices.
-fn pair(devices: &[DeviceId], deliveries: Vec<Opaque>) -> Result<Vec<(DeviceId, Bytes)>, Refusal> {
-    if devices.len() != deliveries.len() {
-        let (expected, found) = (devices.len() as u64, deliveries.len() as u64);
-        return Err(Refusal::WrongDeliveries { expected, found });
-    }
-    Ok(devices.iter().copied().zip(deliveries.into_iter().map(|delivery| delivery.0.into())).collect())
-}
-
-/// The entry will fit a frame with what hangs on it for any one device.
-fn check_frame(body: usize, deliveries: &[(DeviceId, Bytes)]) -> Result<(), Refusal> {
-    /// More than a page's reply takes around a single entry.
-    const AROUND: usize = 256;
-    let largest = deliveries.iter().map(|(_, delivery)| delivery.len()).max().unwrap_or(0);
-    if body + largest + AROUND > MAX_FRAME {
-        let what = "the entry with a delivery or welcome".to_owned();
-        return Err(Refusal::TooLarge { what, max: (MAX_FRAME - AROUND) as u64 });
-    }
-    Ok(())
+    Ok(CheckedCommit::New(Append { group, change, body: upload.commit.0.into(), deliveries, staged }))
 }
 
 fn unfit_commit(error: CommitError) -> Unfit {
@@ -283,13 +256,18 @@ mod tests {
         Identity::new(person.account(), person.device_key())
     }
 
+    fn distribution(bytes: Vec<u8>) -> Upload {
+        Upload::Distribution { distribution: Opaque(bytes), attached: Attached::default() }
+    }
+
     fn upload(commit: Vec<u8>) -> CommitUpload {
         let unverified = UnverifiedCommit::decode(&commit).unwrap();
-        CommitUpload { unverified, commit: Opaque(commit), deliveries: Vec::new(), welcomes: Vec::new() }
+        CommitUpload { unverified, commit: Opaque(commit), attached: Attached::default() }
     }
 
     fn with_deliveries(commit: Vec<u8>, count: usize) -> CommitUpload {
-        CommitUpload { deliveries: vec![Opaque(vec![1; 40]); count], ..upload(commit) }
+        let deliveries = vec![Opaque(vec![1; 40]); count];
+        CommitUpload { attached: Attached::Here { deliveries, welcomes: Vec::new() }, ..upload(commit) }
     }
 
     /// Alice's group, and Bob who is not in it.
@@ -320,10 +298,9 @@ mod tests {
     fn distributions() {
         let (alice, bob, room) = alone();
         let group = stored(&room);
-        let check =
-            |person, bytes: Vec<u8>| check_distribution(&group, &identity(person), Opaque(bytes), Vec::new());
-        assert!(check(&alice, room.distribution(&alice)).is_ok());
-        assert_eq!(check(&bob, room.distribution(&bob)).unwrap_err(), Refusal::NotMember.into());
+        let post = |person, bytes: Vec<u8>| check(&group, &identity(person), distribution(bytes), None);
+        assert!(post(&alice, room.distribution(&alice)).is_ok());
+        assert_eq!(post(&bob, room.distribution(&bob)).unwrap_err(), Refusal::NotMember.into());
         let invalid = [
             room.distribution(&bob),
             room.distribution_with(&alice, |c| c.device = bob.device()),
@@ -332,7 +309,7 @@ mod tests {
             vec![1],
         ];
         for bytes in invalid {
-            let refused = check(&alice, bytes);
+            let refused = post(&alice, bytes);
             assert!(matches!(refused, Err(Unfit::Refused(Refusal::InvalidEntry { .. }))), "{refused:?}");
         }
     }
@@ -342,7 +319,7 @@ mod tests {
         let (alice, bob, room) = alone();
         let group = stored(&room);
         let add = || upload(room.commit(&alice, vec![bob.add()]));
-        let check = |stored, person, upload| check_commit(stored, &identity(person), upload);
+        let check = |stored, person, upload| check_commit(stored, &identity(person), upload, None);
         let missing = Refusal::WrongDeliveries { expected: 1, found: 0 };
         assert_eq!(check(Some(&group), &alice, add()).unwrap_err(), missing.into());
         let others = check(Some(&group), &bob, add()).unwrap_err();
@@ -362,9 +339,9 @@ mod tests {
         let mut moved = room.clone();
         moved.advance(&room.commit(&alice, vec![Person::new("carol").add()]));
         let moved = stored(&moved);
-        assert_eq!(check_commit(Some(&moved), &identity(&alice), add()).unwrap_err(), Unfit::Behind);
+        assert_eq!(check_commit(Some(&moved), &identity(&alice), add(), None).unwrap_err(), Unfit::Behind);
         let genesis = upload(Room::genesis(&alice, 1).0);
-        assert_eq!(check_commit(Some(&moved), &identity(&alice), genesis).unwrap_err(), Unfit::Behind);
+        assert_eq!(check_commit(Some(&moved), &identity(&alice), genesis, None).unwrap_err(), Unfit::Behind);
     }
 
     /// (R31) (R103) The server refuses what the group's members refuse: of two admins who remove each other the second,
@@ -381,23 +358,23 @@ mod tests {
         let (by_bob, by_carol) =
             (room.commit(&bob, vec![carol.remove()]), room.commit(&carol, vec![bob.remove()]));
         let before = stored(&room);
-        let first = check_commit(Some(&before), &identity(&bob), with_deliveries(by_bob.clone(), 1));
+        let first = check_commit(Some(&before), &identity(&bob), with_deliveries(by_bob.clone(), 1), None);
         assert!(matches!(first, Ok(CheckedCommit::New(_))));
         let reset = |author: &Person| {
             let reset = with_deliveries(room.commit(author, vec![Operation::Reset]), 2);
-            check_commit(Some(&before), &identity(author), reset)
+            check_commit(Some(&before), &identity(author), reset, None)
         };
         assert!(matches!(reset(&carol), Ok(CheckedCommit::New(_))));
         room.advance(&by_bob);
         let after = stored(&room);
-        let second = check_commit(Some(&after), &identity(&carol), with_deliveries(by_carol, 1));
+        let second = check_commit(Some(&after), &identity(&carol), with_deliveries(by_carol, 1), None);
         assert_eq!(second.unwrap_err(), Refusal::NotMember.into());
         let demoted =
             room.commit(&alice, vec![Operation::SetRole { account: bob.account(), role: Role::Member }]);
         room.advance(&demoted);
         let after = stored(&room);
         let reset = with_deliveries(room.commit(&bob, vec![Operation::Reset]), 1);
-        let refused = check_commit(Some(&after), &identity(&bob), reset).unwrap_err();
+        let refused = check_commit(Some(&after), &identity(&bob), reset, None).unwrap_err();
         assert!(matches!(refused, Unfit::Refused(Refusal::InvalidCommit { .. })));
     }
 }

@@ -3,16 +3,17 @@
 //! Durable before anybody learns of it, always: a sequence number that was seen is never given again.
 
 use super::{Acknowledgements, Health};
+use crate::clock;
 use crate::error::StartError;
 use crate::fanout::{Asker, Hubs, Particular, Published, frame};
 use crate::groups::GroupCache;
 use crate::limits::{
-    ACKNOWLEDGE_EVERY, BATCH_BYTES, BATCH_WRITES, LOG_QUEUE_BYTES, LOG_QUEUE_PATIENCE, RETRY_AFTER,
-    WRITE_OVERHEAD,
+    ACKNOWLEDGE_EVERY, BATCH_BYTES, BATCH_WRITES, FORGET_EVERY, LOG_QUEUE_BYTES, LOG_QUEUE_PATIENCE,
+    MAX_KEPT_UPLOADS, PART_ROW_OVERHEAD, RETRY_AFTER, UPLOAD_PATIENCE, WRITE_OVERHEAD,
 };
 use crate::store::{Append, Change, Rejected, Store, Write, Written};
-use bytes::Bytes;
 use conclave_wire::ids::{DeviceId, Seq};
+use conclave_wire::limits::MAX_UPLOAD_BYTES;
 use conclave_wire::reply::{Refusal, Reply};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -99,7 +100,10 @@ fn cost(write: &Write) -> u32 {
         }
         Write::Register(registration) => registration.manifest.0.len() + registration.prekeys.0.len(),
         Write::PublishPrekeys { prekeys, .. } => prekeys.0.len(),
-        Write::Acknowledge { .. } => 0,
+        Write::StagePart(part) => {
+            part.deliveries.iter().map(|(_, delivery)| delivery.len() + PART_ROW_OVERHEAD).sum()
+        }
+        Write::Acknowledge { .. } | Write::ForgetUploads { .. } => 0,
     };
     u32::try_from((bytes + WRITE_OVERHEAD).min(LOG_QUEUE_BYTES)).unwrap_or(u32::MAX)
 }
@@ -118,7 +122,13 @@ impl Writer {
     pub(crate) fn start(self) -> Result<(LogQueue, JoinHandle<()>), StartError> {
         let (orders, queue) = mpsc::channel();
         let room = Arc::new(Semaphore::new(LOG_QUEUE_BYTES));
-        let run = Run { writer: self, queue, room: room.clone(), acknowledged: Instant::now() };
+        let run = Run {
+            writer: self,
+            queue,
+            room: room.clone(),
+            acknowledged: Instant::now(),
+            forgot: Instant::now(),
+        };
         let thread = std::thread::Builder::new().name("conclave-log".to_owned());
         let thread = thread.spawn(move || run.run()).map_err(StartError::Thread)?;
         Ok((LogQueue { orders, room }, thread))
@@ -131,6 +141,8 @@ struct Run {
     room: Arc<Semaphore>,
     /// When acknowledgements were last written.
     acknowledged: Instant,
+    /// When uploads that nothing has named were last looked for.
+    forgot: Instant,
 }
 
 impl Drop for Run {
@@ -184,6 +196,10 @@ impl Run {
             while !batch.is_full() {
                 let Ok(order) = self.queue.try_recv() else { break };
                 batch.take(order);
+            }
+            if self.forgot.elapsed() >= FORGET_EVERY {
+                self.forgot = Instant::now();
+                batch.writes.push(Write::ForgetUploads { before: clock::ago(UPLOAD_PATIENCE) });
             }
             if self.acknowledged.elapsed() >= ACKNOWLEDGE_EVERY || !batch.flushes.is_empty() {
                 // After the others, whose answers stand in the same order.
@@ -274,6 +290,15 @@ fn reply(write: &Write, outcome: Option<&Result<Written, Rejected>>) -> Reply {
                 Refusal::InvalidAccount { reason: "the device belongs to another account".to_owned() }
             }
             Rejected::UnknownDevice => Refusal::NotRegistered,
+            Rejected::PartOutOfOrder { expected } => Refusal::PartOutOfOrder { expected },
+            Rejected::UploadTooLarge => {
+                Refusal::TooLarge { what: "the deliveries of an upload".to_owned(), max: MAX_UPLOAD_BYTES }
+            }
+            Rejected::TooManyUploads => Refusal::TooLarge {
+                what: "uploads under way of one device".to_owned(),
+                max: MAX_KEPT_UPLOADS as u64,
+            },
+            Rejected::UnknownUpload => Refusal::UnknownUpload,
         },
     };
     Reply::Refused { refusal }
@@ -298,8 +323,10 @@ fn publish(append: &Append, seq: Seq) -> Published {
             removed: devices(removed),
         })
     });
-    let frame: Bytes = frame::push_of(append.group, seq, kind, &append.body, None);
-    Published { group: append.group, seq, frame: Some(frame), particular }
+    // What came in parts each member reads from the log.
+    let here = append.staged.is_none();
+    let frame = here.then(|| frame::push_of(append.group, seq, kind, &append.body, None));
+    Published { group: append.group, seq, frame, particular }
 }
 
 #[cfg(test)]
@@ -309,8 +336,9 @@ mod tests {
     use crate::store::embedded::Embedded;
     use crate::store::{
         AccountKey, Page, PageBounds, Range, StoreError, StoredAccount, StoredDevice, StoredGroup,
+        StoredUpload,
     };
-    use conclave_wire::ids::GroupId;
+    use conclave_wire::ids::{GroupId, UploadId};
     use conclave_wire::public_group::PublicGroup;
     use conclave_wire::reply::Membership;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -356,6 +384,9 @@ mod tests {
         fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
             self.store.device(device)
         }
+        fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
+            self.store.upload(upload)
+        }
     }
 
     struct Fixture {
@@ -392,6 +423,7 @@ mod tests {
                 change: Change::Commit(Box::new(step)),
                 body: genesis.into(),
                 deliveries: Vec::new(),
+                staged: None,
             };
             let reply = log.write(Write::Append(append)).await;
             assert_eq!(reply, Reply::Accepted { group: room.id(), seq: Seq(1) });
@@ -404,6 +436,7 @@ mod tests {
                 change: Change::Message(self.room.public.epoch()),
                 body: self.room.message(&self.alice, b"m").into(),
                 deliveries: Vec::new(),
+                staged: None,
             })
         }
 

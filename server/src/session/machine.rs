@@ -1,7 +1,7 @@
 //! The session: `Unidentified`, then `Identified`. A frame in, what to do out; no I/O, no clock.
 
 use super::Identity;
-use crate::groups::{CommitUpload, Upload, not_a_commit};
+use crate::groups::{Attached, CommitUpload, Upload, not_a_commit};
 use crate::limits::MAX_FAILED_LOGINS;
 use crate::name::ServerNames;
 use crate::store::Registration;
@@ -9,14 +9,16 @@ use actix_http::ws::CloseCode;
 use conclave_wire::codec::{self, DecodeError};
 use conclave_wire::commit::UnverifiedCommit;
 use conclave_wire::frame::{ClientFrame, RequestId};
-use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq};
-use conclave_wire::limits::{MAX_ACCOUNTS_PER_REQUEST, MAX_CURSORS, MAX_PREKEYS_PER_REQUEST};
+use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq, UploadId};
+use conclave_wire::limits::{
+    MAX_ACCOUNTS_PER_REQUEST, MAX_CURSORS, MAX_PART_BYTES, MAX_PART_DELIVERIES, MAX_PREKEYS_PER_REQUEST,
+};
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::manifest::Manifest;
 use conclave_wire::name::Name;
 use conclave_wire::prekeys::Prekeys;
 use conclave_wire::reply::Refusal;
-use conclave_wire::request::{Cursor, Request};
+use conclave_wire::request::{Cursor, DeliveryFor, Request};
 use std::sync::Arc;
 
 /// Answers a frame of which not even the request's id could be read.
@@ -71,6 +73,8 @@ pub(crate) enum Task {
     Groups,
     /// Begin or change a group.
     Commit(CommitUpload),
+    /// Keep a part of what hangs on an entry to come.
+    StagePart { upload: UploadId, number: u32, deliveries: Vec<DeliveryFor> },
     /// Read a log.
     Fetch { group: GroupId, after: Seq, limit: u32 },
     /// Read a log's commits.
@@ -185,9 +189,14 @@ fn identified(id: RequestId, identity: Identity, request: Request) -> Action {
         Request::Post { group, message } => {
             return Action::Append(id, identity, group, Upload::Message(message));
         }
-        Request::Distribute { group, distribution, deliveries } => {
-            let upload = Upload::Distribution { distribution, deliveries };
-            return Action::Append(id, identity, group, upload);
+        Request::Distribute { group, distribution, deliveries, staged } => {
+            match Attached::new(deliveries, Vec::new(), staged) {
+                Ok(attached) => {
+                    let upload = Upload::Distribution { distribution, attached };
+                    return Action::Append(id, identity, group, upload);
+                }
+                Err(refusal) => Err(refusal),
+            }
         }
         Request::Subscribe { cursors } => match bounded("cursors", &cursors, MAX_CURSORS) {
             Ok(()) => return Action::Subscribe(id, identity, cursors),
@@ -218,9 +227,18 @@ fn task(identity: &Identity, request: Request) -> Result<Task, Refusal> {
             Task::PublishPrekeys(prekeys)
         }
         Request::Groups => Task::Groups,
-        Request::Commit { commit, deliveries, welcomes } => {
+        Request::Commit { commit, deliveries, welcomes, staged } => {
             let unverified = UnverifiedCommit::decode(&commit.0).map_err(not_a_commit)?;
-            Task::Commit(CommitUpload { unverified, commit, deliveries, welcomes })
+            let attached = Attached::new(deliveries, welcomes, staged)?;
+            Task::Commit(CommitUpload { unverified, commit, attached })
+        }
+        Request::StagePart { upload, number, deliveries } => {
+            bounded("deliveries of a part", &deliveries, MAX_PART_DELIVERIES)?;
+            if deliveries.iter().map(|delivery| delivery.delivery.0.len()).sum::<usize>() > MAX_PART_BYTES {
+                let what = "bytes of a part's deliveries".to_owned();
+                return Err(Refusal::TooLarge { what, max: MAX_PART_BYTES as u64 });
+            }
+            Task::StagePart { upload, number, deliveries }
         }
         Request::Fetch { group, after, limit } => Task::Fetch { group, after, limit },
         Request::FetchCommits { group, from, limit } => Task::FetchCommits { group, from, limit },

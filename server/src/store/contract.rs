@@ -1,5 +1,7 @@
 //! What every store must keep, as one suite over any of them.
 
+mod uploads;
+
 use super::{
     AccountKey, Append, Change, PageBounds, Range, Registration, Rejected, Store, StoredAccount,
     StoredDevice, Write, Written,
@@ -30,6 +32,7 @@ pub(crate) fn check(open: Open<'_>) {
     names_are_for_ever(open);
     one_batch_sees_itself(open);
     acknowledgements_move_forward(open);
+    uploads::check(open);
 }
 
 /// A group with the store that has it.
@@ -88,7 +91,8 @@ impl Fixture {
 }
 
 fn append(group: GroupId, change: Change, body: &[u8], deliveries: Vec<(DeviceId, Bytes)>) -> Write {
-    Write::Append(Append { group, change, body: Bytes::copy_from_slice(body), deliveries })
+    let body = Bytes::copy_from_slice(body);
+    Write::Append(Append { group, change, body, deliveries, staged: None })
 }
 
 fn genesis_of(bytes: &[u8]) -> Write {

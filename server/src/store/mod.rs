@@ -11,7 +11,7 @@ mod format;
 
 use bytes::Bytes;
 use conclave_wire::entry::{Entry, EntryKind};
-use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq};
+use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq, Timestamp, UploadId};
 use conclave_wire::name::Name;
 use conclave_wire::public_group::{PublicGroup, Step};
 use conclave_wire::reply::Membership;
@@ -47,6 +47,9 @@ pub(crate) trait Store: Send + Sync {
 
     /// A device of the directory.
     fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError>;
+
+    /// An upload in parts, as far as it has come. `None` if there is none, it is being forgotten, or an entry has it.
+    fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError>;
 }
 
 /// One write.
@@ -70,6 +73,28 @@ pub(crate) enum Write {
         /// How far.
         cursor: Cursor,
     },
+    /// The next part of an upload, or one that is there already.
+    StagePart(Part),
+    /// Forgets, in small steps, uploads that began before this and that no entry has named.
+    ForgetUploads {
+        /// When the last one to forget began.
+        before: Timestamp,
+    },
+}
+
+/// A part of what hangs on an entry that is still to come.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The upload.
+    pub(crate) upload: UploadId,
+    /// Whose.
+    pub(crate) by: DeviceId,
+    /// Which part, from 0.
+    pub(crate) number: u32,
+    /// What hangs on the entry, for whom.
+    pub(crate) deliveries: Vec<(DeviceId, Bytes)>,
+    /// When it came.
+    pub(crate) now: Timestamp,
 }
 
 /// An entry to append.
@@ -83,6 +108,17 @@ pub(crate) struct Append {
     pub(crate) body: Bytes,
     /// What hangs on it, for whom.
     pub(crate) deliveries: Vec<(DeviceId, Bytes)>,
+    /// What hangs on it and came before it.
+    pub(crate) staged: Option<StagedUpload>,
+}
+
+/// An upload as it was when the entry that names it was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StagedUpload {
+    /// Which.
+    pub(crate) upload: UploadId,
+    /// Of how many parts. If there are more when the entry is appended, they were not checked with it.
+    pub(crate) parts: u32,
 }
 
 /// What an append does to its group. Only this is decided when it is appended: everything else was checked before,
@@ -158,6 +194,17 @@ pub(crate) enum Rejected {
     DeviceTaken,
     /// No such device.
     UnknownDevice,
+    /// Another part of the upload is next.
+    PartOutOfOrder {
+        /// Which.
+        expected: u32,
+    },
+    /// The upload would be larger than [`MAX_UPLOAD_BYTES`](conclave_wire::limits::MAX_UPLOAD_BYTES).
+    UploadTooLarge,
+    /// The device has as many uploads under way as it may.
+    TooManyUploads,
+    /// There is no such upload, it is not as it was when it was checked, or another entry has it.
+    UnknownUpload,
 }
 
 /// A group as stored.
@@ -223,6 +270,19 @@ pub(crate) struct StoredDevice {
     pub(crate) account: AccountId,
     /// Its encoded prekeys.
     pub(crate) prekeys: Opaque,
+}
+
+/// An upload in parts, as far as it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredUpload {
+    /// Whose.
+    pub(crate) by: DeviceId,
+    /// How many parts have come.
+    pub(crate) parts: u32,
+    /// Bytes of its largest delivery.
+    pub(crate) largest: u64,
+    /// The devices that it has something for, each once, in order.
+    pub(crate) devices: Vec<DeviceId>,
 }
 
 /// A store that cannot do what it is there for.

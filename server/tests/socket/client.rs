@@ -245,6 +245,7 @@ pub(crate) fn commit_request(commit: &[u8], deliveries: usize, welcomes: &[&Pers
                 welcome: Opaque(format!("welcome {}", person.name).into_bytes()),
             })
             .collect(),
+        staged: None,
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::client::{Client, TestServer, accepted, commit_request, delivery, numbered, post, text};
 use crate::people::{Person, Room};
 use conclave_wire::entry::EntryKind;
-use conclave_wire::ids::{DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq};
+use conclave_wire::ids::{DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq, UploadId};
+use conclave_wire::limits::MAX_PART_BYTES;
 use conclave_wire::reply::{Refusal, Reply};
-use conclave_wire::request::{Cursor, Request, WelcomeFor};
+use conclave_wire::request::{Cursor, DeliveryFor, Request, WelcomeFor};
 
 /// Alice and Bob in a group: genesis 1, Bob's addition 2.
 struct Two {
@@ -30,7 +31,12 @@ impl Two {
 
     fn distribute(&self, sender: &Person, distribution: Vec<u8>, deliveries: usize) -> Request {
         let group = if sender.name.is_empty() { GroupId::from_bytes([0; 32]) } else { self.room.id() };
-        Request::Distribute { group, distribution: Opaque(distribution), deliveries: numbered(deliveries) }
+        Request::Distribute {
+            group,
+            distribution: Opaque(distribution),
+            deliveries: numbered(deliveries),
+            staged: None,
+        }
     }
 }
 
@@ -63,6 +69,7 @@ async fn a_story_of_three() {
         group,
         distribution: Opaque(distribution.clone()),
         deliveries: vec![Opaque(b"for alice".to_vec()), Opaque(Vec::new())],
+        staged: None,
     };
     assert_eq!(b.ask(request).await, Reply::Accepted { group, seq: Seq(3) });
     room.last_distribution = Seq(3);
@@ -243,6 +250,7 @@ async fn one_of_two_commits_wins() {
         group: room.id(),
         distribution: Opaque(room.distribution(&two.alice)),
         deliveries: numbered(2),
+        staged: None,
     };
     assert_eq!(accepted(two.a.ask(distribution).await), Seq(5));
     let erin = Person::new("erin");
@@ -306,7 +314,8 @@ async fn deliveries_are_exactly_what_the_roster_asks_for() {
     assert!(matches!(two.b.refused(commit_request(&by_member, 1, &[])).await, Refusal::InvalidCommit { .. }));
     let foreign = two.room.commit(&two.alice, vec![carol.remove()]);
     assert!(matches!(two.b.refused(commit_request(&foreign, 1, &[])).await, Refusal::InvalidCommit { .. }));
-    let junk = Request::Commit { commit: Opaque(vec![1, 2]), deliveries: vec![], welcomes: vec![] };
+    let junk =
+        Request::Commit { commit: Opaque(vec![1, 2]), deliveries: vec![], welcomes: vec![], staged: None };
     assert!(matches!(two.a.refused(junk).await, Refusal::InvalidCommit { .. }));
     // The secret of a removal, with more than fits a frame.
     let last = two.room.commit(&two.alice, vec![carol.remove()]);
@@ -314,6 +323,7 @@ async fn deliveries_are_exactly_what_the_roster_asks_for() {
         commit: Opaque(last.clone()),
         deliveries: vec![Opaque(vec![0; (1 << 20) - last.len() - 100])],
         welcomes: vec![],
+        staged: None,
     };
     assert!(matches!(two.a.refused(fat).await, Refusal::TooLarge { .. }));
 }
@@ -338,6 +348,7 @@ async fn strangers_learn_nothing_of_a_group() {
                 group,
                 distribution: Opaque(two.room.distribution(&mallory)),
                 deliveries: numbered(1),
+                staged: None,
             },
         ];
         for request in requests {
@@ -380,6 +391,99 @@ async fn two_welcomes_for_one_newcomer_are_not_two_newcomers() {
         commit: Opaque(add),
         deliveries: Vec::new(),
         welcomes: vec![welcome.clone(), welcome],
+        staged: None,
     };
     assert_eq!(two.a.refused(request).await, Refusal::WrongDeliveries { expected: 2, found: 2 });
+}
+
+fn part(upload: UploadId, number: u32, deliveries: &[(&Person, &str)]) -> Request {
+    let deliveries = deliveries.iter().map(|(person, text)| DeliveryFor {
+        device: person.device(),
+        delivery: Opaque(text.as_bytes().to_vec()),
+    });
+    Request::StagePart { upload, number, deliveries: deliveries.collect() }
+}
+
+/// What does not fit a frame goes ahead of its entry in parts; each device gets its own, live and later.
+#[tokio::test]
+async fn deliveries_and_welcomes_in_parts() {
+    let mut two = Two::new().await;
+    let group = two.room.id();
+    two.b.subscribe(&[(group, 2)]).await;
+    let upload = UploadId::from_bytes([1; 16]);
+    let distribution = |room: &Room, alice: &Person, staged| Request::Distribute {
+        group,
+        distribution: Opaque(room.distribution(alice)),
+        deliveries: vec![],
+        staged: Some(staged),
+    };
+    // Not there yet; of the wrong devices; of somebody else.
+    let early = distribution(&two.room, &two.alice, upload);
+    assert_eq!(two.a.refused(early).await, Refusal::UnknownUpload);
+    assert_eq!(two.a.ask(part(upload, 0, &[(&two.bob, "for bob"), (&two.alice, "")])).await, Reply::Done);
+    let wrong = distribution(&two.room, &two.alice, upload);
+    assert_eq!(two.a.refused(wrong).await, Refusal::WrongDeliveries { expected: 1, found: 2 });
+    let theft = distribution(&two.room, &two.bob, upload);
+    assert_eq!(two.b.refused(theft).await, Refusal::UnknownUpload);
+    let out_of_order = part(upload, 7, &[]);
+    assert_eq!(two.a.refused(out_of_order).await, Refusal::PartOutOfOrder { expected: 1 });
+    let both = Request::Distribute {
+        group,
+        distribution: Opaque(two.room.distribution(&two.alice)),
+        deliveries: numbered(1),
+        staged: Some(upload),
+    };
+    assert!(matches!(two.a.refused(both).await, Refusal::Malformed { .. }));
+
+    let upload = UploadId::from_bytes([2; 16]);
+    for _ in 0..2 {
+        assert_eq!(two.a.ask(part(upload, 0, &[(&two.bob, "for bob")])).await, Reply::Done);
+    }
+    let right = distribution(&two.room, &two.alice, upload);
+    assert_eq!(two.a.ask(right).await, Reply::Accepted { group, seq: Seq(3) });
+    two.room.last_distribution = Seq(3);
+    let pushed = two.b.push().await;
+    assert_eq!((pushed.seq, pushed.kind), (Seq(3), EntryKind::Distribution));
+    assert_eq!(delivery(&pushed).unwrap(), "for bob");
+
+    // A commit with a welcome, whose newcomer is connected and subscribed to nothing.
+    let carol = Person::new("carol");
+    let mut c = two.server.client(&carol).await;
+    c.subscribe(&[]).await;
+    let upload = UploadId::from_bytes([3; 16]);
+    assert_eq!(two.a.ask(part(upload, 0, &[(&carol, "welcome carol")])).await, Reply::Done);
+    let add = two.room.commit(&two.alice, vec![carol.add()]);
+    let commit = |staged| Request::Commit {
+        commit: Opaque(add.clone()),
+        deliveries: vec![],
+        welcomes: vec![],
+        staged: Some(staged),
+    };
+    assert_eq!(two.a.ask(commit(upload)).await, Reply::Accepted { group, seq: Seq(4) });
+    // It is told again what became of it, as of any commit.
+    assert_eq!(two.a.ask(commit(upload)).await, Reply::Accepted { group, seq: Seq(4) });
+    two.room.advance(&add);
+    let pushed = c.push().await;
+    assert_eq!((pushed.seq, delivery(&pushed).unwrap()), (Seq(4), "welcome carol".to_owned()));
+    assert_eq!(delivery(&two.b.push().await), None);
+
+    // A removal in parts is the last thing that the removed device is pushed.
+    let upload = UploadId::from_bytes([4; 16]);
+    assert_eq!(two.a.ask(part(upload, 0, &[(&carol, "secret")])).await, Reply::Done);
+    let removal = two.room.commit(&two.alice, vec![two.bob.remove()]);
+    let request = Request::Commit {
+        commit: Opaque(removal),
+        deliveries: vec![],
+        welcomes: vec![],
+        staged: Some(upload),
+    };
+    assert_eq!(two.a.ask(request).await, Reply::Accepted { group, seq: Seq(5) });
+    assert_eq!(two.b.push().await.seq, Seq(5));
+    let pushed = c.push().await;
+    assert_eq!((pushed.seq, delivery(&pushed).unwrap()), (Seq(5), "secret".to_owned()));
+
+    let large = Opaque(vec![0; MAX_PART_BYTES]);
+    let delivery = DeliveryFor { device: carol.device(), delivery: large };
+    let large = Request::StagePart { upload, number: 1, deliveries: vec![delivery.clone(), delivery] };
+    assert!(matches!(two.a.refused(large).await, Refusal::TooLarge { .. }));
 }

@@ -1,12 +1,13 @@
 //! Changing who is in a group: stage a commit, post it, see it win; if another was first, look again and try again.
 
+use super::parts::{MAX_UPLOAD, Parts};
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::label;
 use crate::local::now;
 use crate::store::OutboxItem;
 use crate::summary::GroupSummary;
-use conclave_engine::{Group, PrekeyBook, StageError};
+use conclave_engine::{CommitUpload, Group, PrekeyBook, StageError};
 use conclave_wire::commit::Operation;
 use conclave_wire::ids::{AccountId, DeviceId, GroupId, Opaque};
 use conclave_wire::limits::MAX_OPERATIONS;
@@ -18,8 +19,8 @@ use conclave_wire::roster::Role;
 /// How often what lost a race is tried again.
 pub(super) const MAX_RACES: usize = 8;
 
-/// Accounts added in one commit: as many as fit a frame if few members have sent anything.
-const ADD_BATCH: usize = 200;
+/// Accounts added in one commit, at first: their manifests fit a frame if few have several devices.
+const ADD_BATCH: usize = 500;
 
 /// An account to add, resolved.
 pub(super) struct Candidate {
@@ -177,6 +178,7 @@ impl Client {
         let label = self.local.label(&id);
         let note = label::encode_note(&label);
         let (group, device) = self.local.group_and_device(id)?;
+        group.allow_uploads_of(MAX_UPLOAD);
         let staged = group
             .commit(device, operations, &note, book, now(), &mut rand::rng())
             .map_err(|error| stage_error(error, label))?;
@@ -185,9 +187,10 @@ impl Client {
         }
         self.local.write(|step| {
             step.apply(&staged.changes)?;
-            let upload = staged.upload;
-            let (commit, deliveries, welcomes) = (Opaque(upload.commit), upload.deliveries, upload.welcomes);
-            step.push_outbox(id, &OutboxItem::Commit { commit, deliveries, welcomes })
+            let CommitUpload { commit, deliveries, recipients, welcomes } = staged.upload;
+            let parts = Parts::of(commit.len(), &deliveries, recipients, &welcomes);
+            let commit = Opaque(commit);
+            step.push_outbox(id, &OutboxItem::Commit { commit, deliveries, welcomes, parts })
         })?;
         Ok(())
     }

@@ -42,7 +42,8 @@ impl Client {
             step.apply(&changes)?;
             step.set_group(&row)?;
             let (deliveries, welcomes) = (Vec::new(), Vec::new());
-            step.push_outbox(id, &OutboxItem::Commit { commit: Opaque(commit), deliveries, welcomes })
+            let genesis = OutboxItem::Commit { commit: Opaque(commit), deliveries, welcomes, parts: None };
+            step.push_outbox(id, &genesis)
         })?;
         self.local.insert_group(row, group);
         // Nobody else can have posted to it.

@@ -10,9 +10,9 @@ use crate::error::ClientError;
 use crate::local::now;
 use crate::store::{OutboxId, OutboxItem};
 use conclave_engine::{GroupState, MessageId};
-use conclave_wire::ids::{Epoch, GroupId, Opaque, Seq};
+use conclave_wire::ids::{GroupId, Opaque, Seq};
 use conclave_wire::reply::{Refusal, Reply};
-use conclave_wire::request::{Request, WelcomeFor};
+use conclave_wire::request::Request;
 
 /// Entries asked for at once; the server sends fewer if they are large.
 const PAGE: u32 = 256;
@@ -61,13 +61,28 @@ impl Client {
         }
         let mut reseals = 0;
         for _ in 0..MAX_ROUNDS {
-            let Some((row, item)) = self.local.next_outbox(id)? else { return Ok(()) };
-            match item {
-                OutboxItem::Commit { commit, deliveries, welcomes } => {
-                    self.post_commit(id, row, commit, deliveries, welcomes).await?;
+            let Some((row, mut item)) = self.local.next_outbox(id)? else { return Ok(()) };
+            if self.is_moot(id, &item)? {
+                self.local.write(|step| step.remove_outbox(row))?;
+                continue;
+            }
+            match self.send_ahead(&mut item).await {
+                Err(error @ ClientError::Refused(_)) => {
+                    self.give_up(id, row, &item)?;
+                    return Err(error);
                 }
-                OutboxItem::Distribution { distribution, deliveries, epoch } => {
-                    self.post_distribution(id, row, distribution, deliveries, epoch).await?;
+                sent => sent?,
+            }
+            match item {
+                OutboxItem::Commit { commit, deliveries, welcomes, parts } => {
+                    let staged = parts.map(|parts| parts.upload);
+                    let request = Request::Commit { commit, deliveries, welcomes, staged };
+                    self.post_commit(id, row, request).await?;
+                }
+                OutboxItem::Distribution { distribution, deliveries, parts, .. } => {
+                    let staged = parts.map(|parts| parts.upload);
+                    let request = Request::Distribute { group: id, distribution, deliveries, staged };
+                    self.post_distribution(id, row, request).await?;
                 }
                 OutboxItem::Message { id: message, content, sealed, .. } => {
                     let message = MessageId::from_bytes(message);
@@ -88,19 +103,19 @@ impl Client {
         Err(ClientError::Busy { label: self.local.label(&id) })
     }
 
-    async fn post_commit(
-        &mut self,
-        id: GroupId,
-        row: OutboxId,
-        commit: Opaque,
-        deliveries: Vec<Opaque>,
-        welcomes: Vec<WelcomeFor>,
-    ) -> Result<(), ClientError> {
-        if self.local.group(id)?.cursor() > Seq(0) && !self.local.group(id)?.staged() {
+    /// Whether something has become of a group since the item was made that leaves no use for it.
+    fn is_moot(&mut self, id: GroupId, item: &OutboxItem) -> Result<bool, ClientError> {
+        let group = self.local.group(id)?;
+        Ok(match item {
             // The log has decided against it.
-            return self.local.write(|step| step.remove_outbox(row));
-        }
-        match self.post(id, Request::Commit { commit, deliveries, welcomes }).await {
+            OutboxItem::Commit { .. } => group.cursor() > Seq(0) && !group.staged(),
+            OutboxItem::Distribution { epoch, .. } => group.epoch() != *epoch,
+            OutboxItem::Message { .. } => false,
+        })
+    }
+
+    async fn post_commit(&mut self, id: GroupId, row: OutboxId, request: Request) -> Result<(), ClientError> {
+        match self.post(id, request).await {
             Ok(Reply::Accepted { group, seq }) if group == id => self.see(id, row, seq).await,
             Ok(Reply::Refused { refusal: Refusal::HeadMoved { .. } }) => {
                 self.catch_up(id).await?;
@@ -122,6 +137,16 @@ impl Client {
         }
     }
 
+    /// Gives up what the server will not take, because it will not take what goes ahead of it.
+    fn give_up(&mut self, id: GroupId, row: OutboxId, item: &OutboxItem) -> Result<(), ClientError> {
+        match item {
+            OutboxItem::Commit { .. } => self.drop_commit(id, row),
+            // Nothing was sealed under it yet, so nothing is lost with it.
+            OutboxItem::Distribution { .. } => self.local.write(|step| step.remove_outbox(row)),
+            OutboxItem::Message { .. } => Ok(()),
+        }
+    }
+
     /// Gives up a commit that the server will not take. Its secret is forgotten with it.
     fn drop_commit(&mut self, id: GroupId, row: OutboxId) -> Result<(), ClientError> {
         let group = self.local.group(id)?;
@@ -139,14 +164,9 @@ impl Client {
         &mut self,
         id: GroupId,
         row: OutboxId,
-        distribution: Opaque,
-        deliveries: Vec<Opaque>,
-        epoch: Epoch,
+        request: Request,
     ) -> Result<(), ClientError> {
-        if self.local.group(id)?.epoch() != epoch {
-            return self.local.write(|step| step.remove_outbox(row));
-        }
-        match self.post(id, Request::Distribute { group: id, distribution, deliveries }).await {
+        match self.post(id, request).await {
             Ok(Reply::Accepted { seq, .. }) => self.see(id, row, seq).await,
             Ok(Reply::Refused { refusal: Refusal::EpochStale { .. } }) => self.catch_up(id).await,
             Ok(Reply::Refused { refusal: Refusal::NotMember }) => self.learn_removal(id).await,

@@ -4,6 +4,7 @@ mod change;
 mod create;
 mod flush;
 mod join;
+pub(crate) mod parts;
 mod receive;
 #[cfg(test)]
 mod runs;

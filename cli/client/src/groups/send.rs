@@ -1,6 +1,7 @@
 //! Sending: seal, store, post, see it in the log.
 
 use super::change::MAX_RACES;
+use super::parts::{MAX_UPLOAD, Parts};
 use crate::client::Client;
 use crate::content;
 use crate::error::ClientError;
@@ -8,7 +9,7 @@ use crate::local::now;
 use crate::session::Backoff;
 use crate::store::{OutboxId, OutboxItem};
 use crate::summary::Delivered;
-use conclave_engine::{DistributeError, MessageId, SealError};
+use conclave_engine::{DistributeError, DistributionUpload, MessageId, SealError};
 use conclave_wire::ids::{DeviceId, GroupId, Opaque};
 
 /// How often a lost connection is made again before a message is left in the outbox.
@@ -113,13 +114,14 @@ impl Client {
         let (book, _) = self.prekeys(&unknown).await?;
         let (group, device) = self.local.group_and_device(id)?;
         let epoch = group.epoch();
+        group.allow_uploads_of(MAX_UPLOAD);
         let staged = match group.distribute(device, &book, now(), &mut rand::rng()) {
             Ok(staged) => staged,
             Err(DistributeError::NotActive(_)) => return self.local.check_active(id),
             Err(DistributeError::TooLarge) => {
                 return Err(ClientError::TooLarge {
                     what: "the first contact with all devices of the group",
-                    max: conclave_wire::limits::MAX_FRAME,
+                    max: MAX_UPLOAD,
                     advice: "use a smaller group",
                 });
             }
@@ -130,9 +132,10 @@ impl Client {
         }
         self.local.write(|step| {
             step.apply(&staged.changes)?;
-            let upload = staged.upload;
-            let (distribution, deliveries) = (Opaque(upload.distribution), upload.deliveries);
-            step.push_outbox(id, &OutboxItem::Distribution { distribution, deliveries, epoch })
+            let DistributionUpload { distribution, deliveries, recipients } = staged.upload;
+            let parts = Parts::of(distribution.len(), &deliveries, recipients, &[]);
+            let distribution = Opaque(distribution);
+            step.push_outbox(id, &OutboxItem::Distribution { distribution, deliveries, epoch, parts })
         })?;
         Ok(())
     }

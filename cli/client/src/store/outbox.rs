@@ -4,10 +4,10 @@
 use super::crypto::{Place, Table};
 use super::{Step, Store, damaged, parse};
 use crate::error::ClientError;
+use crate::groups::parts::{MAX_UPLOAD, Parts};
 use conclave_engine::Scope;
 use conclave_wire::codec::{self, Structure};
 use conclave_wire::ids::{Epoch, GroupId, Opaque};
-use conclave_wire::limits::MAX_FRAME;
 use conclave_wire::request::WelcomeFor;
 use minicbor::{Decode, Encode};
 use rusqlite::params;
@@ -46,6 +46,9 @@ pub(crate) enum OutboxItem {
         deliveries: Vec<Opaque>,
         #[n(2)]
         epoch: Epoch,
+        /// If the deliveries go first, in parts.
+        #[n(3)]
+        parts: Option<Parts>,
     },
     /// A commit.
     #[n(2)]
@@ -56,12 +59,15 @@ pub(crate) enum OutboxItem {
         deliveries: Vec<Opaque>,
         #[n(2)]
         welcomes: Vec<WelcomeFor>,
+        /// If the deliveries and welcomes go first, in parts.
+        #[n(3)]
+        parts: Option<Parts>,
     },
 }
 
 impl Structure for OutboxItem {
     const NAME: &'static str = "outbox row";
-    const MAX_BYTES: usize = 2 * MAX_FRAME;
+    const MAX_BYTES: usize = 2 * MAX_UPLOAD;
 }
 
 impl Store {

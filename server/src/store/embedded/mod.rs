@@ -13,20 +13,25 @@
 //!     name       name                        account
 //!     account    account                     AccountRecord
 //!     device     device                      DeviceRecord
+//!     upload     upload                      UploadRecord
+//!     part       upload ‖ device             what the upload has for that device
+//!     uploader   device                      UploaderRecord
+//!     named      group ‖ seq                 the upload whose parts hang on the entry
 //! ```
 
 mod read;
 mod records;
 mod stage;
+mod uploads;
 
 use crate::error::StartError;
 use crate::limits::MAX_CACHED_HEADS;
 use crate::store::format::DataDir;
 use crate::store::{
     AccountKey, Page, PageBounds, Range, Rejected, Store, StoreError, StoredAccount, StoredDevice,
-    StoredGroup, Write, Written,
+    StoredGroup, StoredUpload, Write, Written,
 };
-use conclave_wire::ids::{DeviceId, GroupId};
+use conclave_wire::ids::{DeviceId, GroupId, UploadId};
 use conclave_wire::reply::Membership;
 use fjall::config::CompressionPolicy;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions};
@@ -70,6 +75,10 @@ enum Table {
     Name,
     Account,
     Device,
+    Upload,
+    Part,
+    Uploader,
+    Named,
 }
 
 /// The keyspaces' handles.
@@ -84,6 +93,10 @@ struct Rows {
     name: Keyspace,
     account: Keyspace,
     device: Keyspace,
+    upload: Keyspace,
+    part: Keyspace,
+    uploader: Keyspace,
+    named: Keyspace,
 }
 
 impl Rows {
@@ -99,6 +112,10 @@ impl Rows {
             Table::Name => &self.name,
             Table::Account => &self.account,
             Table::Device => &self.device,
+            Table::Upload => &self.upload,
+            Table::Part => &self.part,
+            Table::Uploader => &self.uploader,
+            Table::Named => &self.named,
         }
     }
 }
@@ -146,6 +163,10 @@ impl Embedded {
             name: plain("name")?,
             account: plain("account")?,
             device: plain("device")?,
+            upload: plain("upload")?,
+            part: sealed("part", LOG_MEMTABLE_BYTES)?,
+            uploader: plain("uploader")?,
+            named: plain("named")?,
         };
         Ok((db, rows))
     }
@@ -172,6 +193,9 @@ impl Store for Embedded {
         }
         let mut stage = Stage::new(&self.rows, &heads);
         let outcomes = batch.iter().map(|write| stage.write(write)).collect::<Result<Vec<_>, _>>()?;
+        if stage.is_empty() {
+            return Ok(outcomes);
+        }
         let staged = stage.finish(&self.db);
         staged.rows.commit()?;
         heads.extend(staged.heads);
@@ -206,6 +230,10 @@ impl Store for Embedded {
 
     fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
         self.view().device(device)
+    }
+
+    fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
+        self.view().upload(upload)
     }
 }
 

@@ -124,13 +124,11 @@ impl View<'_> {
                 return Err(StoreError::Damaged("log: an entry is missing"));
             }
             let (kind, body) = records::log_entry(&value)?;
-            let entry = Entry {
-                group: *group,
-                seq,
-                kind,
-                delivery: deliveries.remove(&seq),
-                body: Opaque(body.to_vec()),
+            let delivery = match deliveries.remove(&seq) {
+                None if kind != EntryKind::Message => self.part_of(group, seq, device)?,
+                delivery => delivery,
             };
+            let entry = Entry { group: *group, seq, kind, delivery, body: Opaque(body.to_vec()) };
             if !page.push(entry) {
                 return Ok(false);
             }
@@ -164,7 +162,10 @@ impl View<'_> {
                 return Err(StoreError::Damaged("commit index"));
             }
             let delivery = self.at.get(self.rows.of(Table::Delivery), delivery_key(group, device, seq))?;
-            let delivery = delivery.map(|bytes| Opaque(bytes.to_vec()));
+            let delivery = match delivery {
+                Some(bytes) => Some(Opaque(bytes.to_vec())),
+                None => self.part_of(group, seq, device)?,
+            };
             let entry = Entry { group: *group, seq, kind, delivery, body: Opaque(body.to_vec()) };
             if !page.push(entry) {
                 return Ok(false);
@@ -201,7 +202,7 @@ impl View<'_> {
         self.record(Table::Group, group.as_bytes())
     }
 
-    fn record<T: Structure>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+    pub(super) fn record<T: Structure>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
         self.at.get(self.rows.of(table), key)?.map(|bytes| records::decode(&bytes)).transpose()
     }
 

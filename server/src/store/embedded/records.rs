@@ -1,10 +1,11 @@
 //! Values that are more than bytes, and the keys of every row.
 
+use crate::limits::MAX_KEPT_UPLOADS;
 use crate::store::StoreError;
 use conclave_wire::codec::{self, Structure};
 use conclave_wire::entry::EntryKind;
 use conclave_wire::ids::{
-    AccountId, CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq, Timestamp,
+    AccountId, CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq, Timestamp, UploadId,
 };
 use conclave_wire::name::Name;
 use minicbor::{Decode, Encode};
@@ -88,6 +89,62 @@ impl Structure for DeviceRecord {
     const MAX_BYTES: usize = 2 << 10;
 }
 
+/// An upload in parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct UploadRecord {
+    /// Whose.
+    #[n(0)]
+    pub(super) by: DeviceId,
+    /// When its first part came.
+    #[n(1)]
+    pub(super) began: Timestamp,
+    /// How many have come.
+    #[n(2)]
+    pub(super) parts: u32,
+    /// Bytes of all its deliveries.
+    #[n(3)]
+    pub(super) bytes: u64,
+    /// Bytes of its largest delivery.
+    #[n(4)]
+    pub(super) largest: u64,
+    /// What is to become of it.
+    #[n(5)]
+    pub(super) state: UploadState,
+}
+
+impl Structure for UploadRecord {
+    const NAME: &'static str = "upload record";
+    const MAX_BYTES: usize = 128;
+}
+
+/// Where an upload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub(super) enum UploadState {
+    /// It waits for further parts, or for its entry.
+    #[n(0)]
+    Open,
+    /// An entry has it.
+    #[n(1)]
+    Named,
+    /// Nothing named it in time: its rows are being deleted.
+    #[n(2)]
+    Forgotten,
+}
+
+/// The uploads of a device that no entry has named, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct UploaderRecord {
+    /// Which.
+    #[n(0)]
+    pub(super) uploads: Vec<UploadId>,
+}
+
+impl Structure for UploaderRecord {
+    const NAME: &'static str = "uploader record";
+    const MAX_BYTES: usize = 16 + 20 * MAX_KEPT_UPLOADS;
+}
+
 /// Reads back a record that this store wrote.
 pub(super) fn decode<T: Structure>(bytes: &[u8]) -> Result<T, StoreError> {
     codec::decode(bytes).map_err(|_| StoreError::Damaged(T::NAME))
@@ -126,6 +183,11 @@ pub(super) fn leaf_key(group: &GroupId, index: LeafIndex) -> Vec<u8> {
 /// Key of what a device is or has read in a group.
 pub(super) fn member_key(device: &DeviceId, group: &GroupId) -> Vec<u8> {
     [device.as_bytes().as_slice(), group.as_bytes()].concat()
+}
+
+/// Key of what an upload has for a device.
+pub(super) fn part_key(upload: &UploadId, device: &DeviceId) -> Vec<u8> {
+    [upload.as_bytes().as_slice(), device.as_bytes()].concat()
 }
 
 /// Value of a group's entry.

@@ -19,13 +19,13 @@ type Row = Option<Vec<u8>>;
 
 /// The rows of one batch, not yet stored.
 pub(super) struct Stage<'a> {
-    rows: &'a Rows,
+    pub(super) rows: &'a Rows,
     /// Where groups stood before this batch, as far as it is remembered.
     known: &'a HashMap<GroupId, HeadRecord>,
     /// Where the groups of this batch stand now.
     heads: HashMap<GroupId, HeadRecord>,
     /// Rows that nothing of this batch reads again: entries and what hangs on them.
-    appended: Vec<(Table, Vec<u8>, Vec<u8>)>,
+    pub(super) appended: Vec<(Table, Vec<u8>, Vec<u8>)>,
     /// All others, each once with its last value: the engine does not order two values of one key in a batch.
     changed: HashMap<(Table, Vec<u8>), Row>,
 }
@@ -50,7 +50,14 @@ impl<'a> Stage<'a> {
             Write::Register(registration) => self.register(registration),
             Write::PublishPrekeys { device, prekeys } => self.publish_prekeys(device, prekeys),
             Write::Acknowledge { device, cursor } => self.acknowledge(device, cursor),
+            Write::StagePart(part) => self.stage_part(part),
+            Write::ForgetUploads { before } => self.forget_uploads(*before),
         }
+    }
+
+    /// Whether there is nothing to store.
+    pub(super) fn is_empty(&self) -> bool {
+        self.appended.is_empty() && self.changed.is_empty() && self.heads.is_empty()
     }
 
     /// All rows, to be stored durably and as one.
@@ -92,6 +99,9 @@ impl<'a> Stage<'a> {
                 if *epoch != head.epoch {
                     return Ok(Err(Rejected::EpochStale { epoch: head.epoch, head: head.seq }));
                 }
+                if !self.has_upload(append)? {
+                    return Ok(Err(Rejected::UnknownUpload));
+                }
                 next.last_distribution = seq;
             }
             Change::Commit(step) => {
@@ -107,8 +117,14 @@ impl<'a> Stage<'a> {
                 if body.previous != head.commit || lacks_a_sender {
                     return Ok(Err(Rejected::HeadMoved { head: head.seq }));
                 }
+                if !self.has_upload(append)? {
+                    return Ok(Err(Rejected::UnknownUpload));
+                }
                 self.commit(&append.group, step, &mut next)?;
             }
+        }
+        if let Some(staged) = &append.staged {
+            self.name_upload(&staged.upload, &append.group, seq)?;
         }
         let value = log_value(append.change.kind(), &append.body);
         self.appended.push((Table::Log, log_key(&append.group, seq), value));
@@ -218,18 +234,18 @@ impl<'a> Stage<'a> {
     }
 
     /// A row as this batch has left it.
-    fn row(&self, table: Table, key: &[u8]) -> Result<Row, StoreError> {
+    pub(super) fn row(&self, table: Table, key: &[u8]) -> Result<Row, StoreError> {
         match self.changed.get(&(table, key.to_vec())) {
             Some(row) => Ok(row.clone()),
             None => Ok(self.rows.of(table).get(key)?.map(|value| value.to_vec())),
         }
     }
 
-    fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
+    pub(super) fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
         self.set(table, key, Some(value));
     }
 
-    fn set(&mut self, table: Table, key: Vec<u8>, row: Row) {
+    pub(super) fn set(&mut self, table: Table, key: Vec<u8>, row: Row) {
         self.changed.insert((table, key), row);
     }
 }
