@@ -152,11 +152,12 @@ def array(inner, least=0, most=None):
     return shape
 
 
-def row(*shapes):
+def row(*shapes, optional=()):
+    """`optional` fields may be left out at the end."""
     def shape(item):
-        if not isinstance(item, list) or len(item) != len(shapes):
+        if not isinstance(item, list) or not len(shapes) <= len(item) <= len(shapes) + len(optional):
             raise Malformed("array with another number of fields")
-        return [inner(element) for inner, element in zip(shapes, item)]
+        return [inner(element) for inner, element in zip((*shapes, *optional), item)]
     return shape
 
 

@@ -3,7 +3,7 @@
 from codec import (FRAME, Malformed, Struct, array, boolean, bstr, nullable, row, tstr, uint, variant)
 from crypto import H, Refused, u32, verify
 
-B32, B64, U32 = bstr(32), bstr(64), uint(32)
+B16, B32, B64, U32 = bstr(16), bstr(32), bstr(64), uint(32)
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
 SKEW = 10 * MINUTE
@@ -376,13 +376,14 @@ REQUEST_SHAPES = {
     4: ("prekeys", row(array(B32, 0, 256))),
     5: ("publish prekeys", row(bstr())),
     6: ("groups", row()),
-    7: ("commit", row(bstr(), array(bstr()), array(row(B32, bstr())))),
-    8: ("distribute", row(B32, bstr(), array(bstr()))),
+    7: ("commit", row(bstr(), array(bstr()), array(row(B32, bstr())), optional=[B16])),
+    8: ("distribute", row(B32, bstr(), array(bstr()), optional=[B16])),
     9: ("post", row(B32, bstr())),
     10: ("fetch", row(B32, uint(), uint(32))),
     11: ("fetch commits", row(B32, U32, uint(32))),
     12: ("subscribe", row(array(_cursor, 0, 4096))),
     13: ("acknowledge", row(_cursor)),
+    25: ("stage part", row(B16, U32, array(row(B32, bstr()), 0, 4096))),
 }
 REQUESTS = {name: number for number, (name, _) in REQUEST_SHAPES.items()}
 CLIENT_FRAME = row(U32, variant(REQUEST_SHAPES))
@@ -408,6 +409,8 @@ _refusal = variant({
     17: ("trimmed", row(uint())),
     18: ("rate limited", row(tstr, uint())),
     19: ("unavailable", row()),
+    33: ("part out of order", row(U32)),
+    34: ("unknown upload", row()),
 })
 
 _reply = variant({

@@ -5,11 +5,11 @@ use super::{bytes, check, hx, seed};
 use conclave_wire::codec::{self, Structure};
 use conclave_wire::entry::{Entry, EntryKind};
 use conclave_wire::frame::{ClientFrame, RequestId, ServerFrame};
-use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, Epoch, GroupId, Opaque, Seq};
+use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, Epoch, GroupId, Opaque, Seq, UploadId};
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::name::Name;
 use conclave_wire::reply::{Membership, Refusal, Reply};
-use conclave_wire::request::{Cursor, Request, WelcomeFor};
+use conclave_wire::request::{Cursor, DeliveryFor, Request, WelcomeFor};
 use conclave_wire::signature::Signature;
 use serde_json::{Value, json};
 use std::fmt::Debug;
@@ -20,6 +20,10 @@ fn group() -> GroupId {
 
 fn device() -> DeviceId {
     DeviceId::from_bytes(seed("device id"))
+}
+
+fn upload() -> UploadId {
+    UploadId::from_bytes([8; 16])
 }
 
 fn account() -> AccountId {
@@ -48,6 +52,7 @@ fn entry(kind: EntryKind, delivery: Option<Opaque>) -> Entry {
 
 fn requests() -> Vec<(&'static str, Request, Vec<u8>)> {
     let (g, d, a) = (bstr(seed("group")), bstr(seed("device id")), bstr(seed("account id")));
+    let u = bstr([8; 16]);
     let proof = array(&[a.clone(), bstr(seed("device key")), bstr([9; 64])]);
     let o = |byte| bstr([byte; 3]);
     vec![
@@ -105,7 +110,36 @@ fn requests() -> Vec<(&'static str, Request, Vec<u8>)> {
         (
             "acknowledge",
             Request::Acknowledge { cursor: Cursor { group: group(), seq: Seq(1 << 40) } },
-            variant(13, &[array(&[g, uint(1 << 40)])]),
+            variant(13, &[array(&[g.clone(), uint(1 << 40)])]),
+        ),
+        (
+            "commit",
+            Request::Commit {
+                commit: opaque(3),
+                deliveries: Vec::new(),
+                welcomes: Vec::new(),
+                staged: Some(upload()),
+            },
+            variant(7, &[o(3), array(&[]), array(&[]), u.clone()]),
+        ),
+        (
+            "distribute",
+            Request::Distribute {
+                group: group(),
+                distribution: opaque(3),
+                deliveries: Vec::new(),
+                staged: Some(upload()),
+            },
+            variant(8, &[g, o(3), array(&[]), u.clone()]),
+        ),
+        (
+            "stage part",
+            Request::StagePart {
+                upload: upload(),
+                number: 2,
+                deliveries: vec![DeliveryFor { device: device(), delivery: opaque(5) }],
+            },
+            variant(25, &[u, uint(2), array(&[array(&[bstr(seed("device id")), o(5)])])]),
         ),
     ]
 }
@@ -175,6 +209,8 @@ fn refusals() -> Vec<(&'static str, Refusal, Vec<u8>)> {
             variant(18, &[text("why"), uint(1500)]),
         ),
         ("unavailable", Refusal::Unavailable, variant(19, &[])),
+        ("part out of order", Refusal::PartOutOfOrder { expected: 3 }, variant(33, &[uint(3)])),
+        ("unknown upload", Refusal::UnknownUpload, variant(34, &[])),
     ]
 }
 

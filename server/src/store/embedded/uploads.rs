@@ -113,9 +113,8 @@ impl Stage<'_> {
         let record = UploadRecord { state: UploadState::Named, ..record };
         self.put(Table::Upload, upload.as_bytes().to_vec(), codec::encode(&record));
         self.put(Table::Named, log_key(group, seq), upload.as_bytes().to_vec());
-        let mut open = self.unnamed_uploads(&record.by)?;
-        open.retain(|other| other != upload);
-        self.put_uploader(&record.by, open);
+        let unnamed = self.unnamed_uploads(&record.by)?;
+        self.put_uploader(&record.by, unnamed);
         Ok(())
     }
 
