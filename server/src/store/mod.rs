@@ -8,6 +8,7 @@
 pub(crate) mod contract;
 pub(crate) mod embedded;
 mod format;
+mod rows;
 
 use bytes::Bytes;
 use conclave_wire::entry::{Entry, EntryKind};

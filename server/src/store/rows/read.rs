@@ -15,56 +15,84 @@ use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, LeafIndex, Opaque,
 use conclave_wire::public_group::PublicGroup;
 use conclave_wire::reply::Membership;
 use conclave_wire::roster::Roster;
-use fjall::{Iter, Readable, Snapshot};
 use std::collections::HashMap;
 
-/// All rows at one moment.
-pub(super) struct View<'a> {
-    pub(super) rows: &'a Rows,
-    pub(super) at: Snapshot,
-}
+/// Rows of a roster's leaves or of an index that are read at once.
+const SMALL_ROWS: usize = 1024;
 
-impl View<'_> {
-    pub(super) fn group(&self, group: &GroupId) -> Result<Option<StoredGroup>, StoreError> {
+/// Entries that are read at once: the largest are half a frame.
+const LARGE_ROWS: usize = 64;
+
+/// All rows at one moment.
+pub(in crate::store) struct View<R>(pub(in crate::store) R);
+
+impl<R: Rows> View<R> {
+    pub(in crate::store) fn group(&self, group: &GroupId) -> Result<Option<StoredGroup>, StoreError> {
         let Some(head) = self.head(group)? else { return Ok(None) };
         let mut leaves = Vec::new();
         let (first, last) = (leaf_key(group, LeafIndex(0)), leaf_key(group, LeafIndex(u32::MAX)));
-        for row in self.range(Table::Leaf, first, last) {
-            let (key, value) = row.into_inner()?;
-            let index = LeafIndex(u32::from_be_bytes(records::suffix(&key, "leaf key")?));
-            leaves.push((index, records::decode(&value)?));
+        for row in self.0.scan(Table::Leaf, first, last, SMALL_ROWS) {
+            let (key, value) = row?;
+            let index = LeafIndex(u32::from_be_bytes(records::suffix(key.as_ref(), "leaf key")?));
+            leaves.push((index, records::decode(value.as_ref())?));
         }
         let roster = Roster::from_leaves(head.leaf_count as usize, leaves);
         let public = PublicGroup::from_storage(*group, head.epoch, head.commit, head.commit_time, roster);
         Ok(Some(StoredGroup { public, commit_seq: head.commit_seq }))
     }
 
-    pub(super) fn membership(
+    pub(in crate::store) fn membership(
         &self,
         device: &DeviceId,
         group: &GroupId,
     ) -> Result<Option<Membership>, StoreError> {
-        let key = member_key(device, group);
-        let Some(member) = self.record::<MemberRecord>(Table::Member, &key)? else { return Ok(None) };
-        let head = self.head(group)?.ok_or(StoreError::Damaged(HeadRecord::NAME))?;
-        let head = member.left.unwrap_or(head.seq);
-        let acknowledged = match self.at.get(self.rows.of(Table::Cursor), &key)? {
-            Some(bytes) => Seq(u64::from_be_bytes(records::fixed(&bytes, "cursor")?)).min(head),
-            None => Seq(0),
-        };
-        Ok(Some(Membership { group: *group, joined: member.joined, left: member.left, acknowledged, head }))
+        let Some(member) = self.0.get(Table::Member, &member_key(device, group))? else { return Ok(None) };
+        let member = records::decode(member.as_ref())?;
+        Ok(self.with_heads(device, vec![(*group, member)])?.pop())
     }
 
-    pub(super) fn memberships(&self, device: &DeviceId, limit: usize) -> Result<Vec<Membership>, StoreError> {
+    pub(in crate::store) fn memberships(
+        &self,
+        device: &DeviceId,
+        limit: usize,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let mut members = Vec::new();
+        for row in self.0.prefix(Table::Member, device.as_bytes(), SMALL_ROWS).take(limit) {
+            let (key, value) = row?;
+            let group = GroupId::from_bytes(records::suffix(key.as_ref(), "member key")?);
+            members.push((group, records::decode(value.as_ref())?));
+        }
+        self.with_heads(device, members)
+    }
+
+    /// What a device may read of groups that it is or was in.
+    fn with_heads(
+        &self,
+        device: &DeviceId,
+        members: Vec<(GroupId, MemberRecord)>,
+    ) -> Result<Vec<Membership>, StoreError> {
+        let groups: Vec<_> = members.iter().map(|(group, _)| group.as_bytes().to_vec()).collect();
+        let heads = self.0.get_all(Table::Group, &groups)?;
+        let cursors: Vec<_> = members.iter().map(|(group, _)| member_key(device, group)).collect();
+        let cursors = self.0.get_all(Table::Cursor, &cursors)?;
         let mut memberships = Vec::new();
-        for row in self.at.prefix(self.rows.of(Table::Member), device.as_bytes()).take(limit) {
-            let group = GroupId::from_bytes(records::suffix(&row.key()?, "member key")?);
-            memberships.extend(self.membership(device, &group)?);
+        for ((group, member), (head, cursor)) in members.into_iter().zip(heads.into_iter().zip(cursors)) {
+            let head = head.ok_or(StoreError::Damaged(HeadRecord::NAME))?;
+            let head: HeadRecord = records::decode(head.as_ref())?;
+            let head = member.left.unwrap_or(head.seq);
+            let acknowledged = match cursor {
+                Some(bytes) => {
+                    Seq(u64::from_be_bytes(records::fixed(bytes.as_ref(), "cursor")?)).min(head)
+                }
+                None => Seq(0),
+            };
+            let MemberRecord { joined, left } = member;
+            memberships.push(Membership { group, joined, left, acknowledged, head });
         }
         Ok(memberships)
     }
 
-    pub(super) fn page(
+    pub(in crate::store) fn page(
         &self,
         device: &DeviceId,
         group: &GroupId,
@@ -84,11 +112,11 @@ impl View<'_> {
         Ok(Some(Page { entries: page.entries, membership, complete }))
     }
 
-    pub(super) fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
+    pub(in crate::store) fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
         let id = match key {
             AccountKey::Id(id) => *id,
-            AccountKey::Name(name) => match self.at.get(self.rows.of(Table::Name), name.as_str())? {
-                Some(id) => AccountId::from_bytes(records::fixed(&id, "name record")?),
+            AccountKey::Name(name) => match self.0.get(Table::Name, name.as_str().as_bytes())? {
+                Some(id) => AccountId::from_bytes(records::fixed(id.as_ref(), "name record")?),
                 None => return Ok(None),
             },
         };
@@ -96,7 +124,7 @@ impl View<'_> {
         Ok(record.map(|AccountRecord { name, manifest }| StoredAccount { name, manifest }))
     }
 
-    pub(super) fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
+    pub(in crate::store) fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
         let record = self.record::<DeviceRecord>(Table::Device, device.as_bytes())?;
         Ok(record.map(|DeviceRecord { account, prekeys }| StoredDevice { account, prekeys }))
     }
@@ -117,13 +145,14 @@ impl View<'_> {
         }
         let mut deliveries = self.deliveries(device, group, first, span, page.bounds.bytes)?;
         let mut expected = first;
-        for row in self.range(Table::Log, log_key(group, first), log_key(group, last)) {
-            let (key, value) = row.into_inner()?;
-            let seq = Seq(u64::from_be_bytes(records::suffix(&key, "log key")?));
+        let page_rows = LARGE_ROWS.min(page.bounds.entries.max(1));
+        for row in self.0.scan(Table::Log, log_key(group, first), log_key(group, last), page_rows) {
+            let (key, value) = row?;
+            let seq = Seq(u64::from_be_bytes(records::suffix(key.as_ref(), "log key")?));
             if seq != expected {
                 return Err(StoreError::Damaged("log: an entry is missing"));
             }
-            let (kind, body) = records::log_entry(&value)?;
+            let (kind, body) = records::log_entry(value.as_ref())?;
             let delivery = match deliveries.remove(&seq) {
                 None if kind != EntryKind::Message => self.part_of(group, seq, device)?,
                 delivery => delivery,
@@ -149,21 +178,22 @@ impl View<'_> {
         last: Seq,
         page: &mut PageBuilder,
     ) -> Result<bool, StoreError> {
-        let index = self.range(Table::Commit, commit_key(group, from), commit_key(group, Epoch(u32::MAX)));
-        for row in index {
-            let seq = Seq(u64::from_be_bytes(records::fixed(&row.value()?, "commit index")?));
+        let (first, last_epoch) = (commit_key(group, from), commit_key(group, Epoch(u32::MAX)));
+        for row in self.0.scan(Table::Commit, first, last_epoch, SMALL_ROWS) {
+            let (_, value) = row?;
+            let seq = Seq(u64::from_be_bytes(records::fixed(value.as_ref(), "commit index")?));
             if seq > last {
                 break;
             }
-            let value = self.at.get(self.rows.of(Table::Log), log_key(group, seq))?;
+            let value = self.0.get(Table::Log, &log_key(group, seq))?;
             let value = value.ok_or(StoreError::Damaged("log: a commit is missing"))?;
-            let (kind, body) = records::log_entry(&value)?;
+            let (kind, body) = records::log_entry(value.as_ref())?;
             if kind != EntryKind::Commit {
                 return Err(StoreError::Damaged("commit index"));
             }
-            let delivery = self.at.get(self.rows.of(Table::Delivery), delivery_key(group, device, seq))?;
+            let delivery = self.0.get(Table::Delivery, &delivery_key(group, device, seq))?;
             let delivery = match delivery {
-                Some(bytes) => Some(Opaque(bytes.to_vec())),
+                Some(bytes) => Some(Opaque(bytes.as_ref().to_vec())),
                 None => self.part_of(group, seq, device)?,
             };
             let entry = Entry { group: *group, seq, kind, delivery, body: Opaque(body.to_vec()) };
@@ -186,9 +216,10 @@ impl View<'_> {
         let (first, last) = (delivery_key(group, device, first), delivery_key(group, device, last));
         let mut deliveries = HashMap::new();
         let mut bytes = 0;
-        for row in self.range(Table::Delivery, first, last) {
-            let (key, value) = row.into_inner()?;
-            let seq = Seq(u64::from_be_bytes(records::suffix(&key, "delivery key")?));
+        for row in self.0.scan(Table::Delivery, first, last, LARGE_ROWS) {
+            let (key, value) = row?;
+            let (key, value) = (key.as_ref(), value.as_ref());
+            let seq = Seq(u64::from_be_bytes(records::suffix(key, "delivery key")?));
             bytes += value.len();
             deliveries.insert(seq, Opaque(value.to_vec()));
             if bytes > enough {
@@ -203,11 +234,7 @@ impl View<'_> {
     }
 
     pub(super) fn record<T: Structure>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
-        self.at.get(self.rows.of(table), key)?.map(|bytes| records::decode(&bytes)).transpose()
-    }
-
-    fn range(&self, table: Table, first: Vec<u8>, last: Vec<u8>) -> Iter {
-        self.at.range(self.rows.of(table), first..=last)
+        self.0.get(table, key)?.map(|bytes| records::decode(bytes.as_ref())).transpose()
     }
 }
 

@@ -1,32 +1,9 @@
-//! The embedded store: fjall, a log-structured merge tree in the server's own process.
-//!
-//! Rows, keys being concatenations of fixed-size parts with integers big endian, so that ranges are in log order:
-//!
-//! ```text
-//!     log        group ‖ seq                 kind ‖ body
-//!     delivery   group ‖ device ‖ seq        what hangs on the entry for that device
-//!     commit     group ‖ epoch               seq
-//!     group      group                       HeadRecord
-//!     leaf       group ‖ leaf index          Leaf; no row where a leaf is blank
-//!     member     device ‖ group              MemberRecord
-//!     cursor     device ‖ group              seq
-//!     name       name                        account
-//!     account    account                     AccountRecord
-//!     device     device                      DeviceRecord
-//!     upload     upload                      UploadRecord
-//!     part       upload ‖ device             what the upload has for that device
-//!     uploader   device                      UploaderRecord
-//!     named      group ‖ seq                 the upload whose parts hang on the entry
-//! ```
-
-mod read;
-mod records;
-mod stage;
-mod uploads;
+//! The embedded store: fjall, a log-structured merge tree in the server's own process, one keyspace for each table.
 
 use crate::error::StartError;
 use crate::limits::MAX_CACHED_HEADS;
 use crate::store::format::DataDir;
+use crate::store::rows::{HeadRecord, KeyValue, Rows, Stage, Staged, Table, View};
 use crate::store::{
     AccountKey, Page, PageBounds, Range, Rejected, Store, StoreError, StoredAccount, StoredDevice,
     StoredGroup, StoredUpload, Write, Written,
@@ -34,10 +11,10 @@ use crate::store::{
 use conclave_wire::ids::{DeviceId, GroupId, UploadId};
 use conclave_wire::reply::Membership;
 use fjall::config::CompressionPolicy;
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions};
-use read::View;
-use records::HeadRecord;
-use stage::Stage;
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot,
+    UserValue,
+};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -55,68 +32,44 @@ const LOG_MEMTABLE_BYTES: u64 = 16 << 20;
 /// A fjall database in a data directory.
 pub(crate) struct Embedded {
     db: Database,
-    rows: Rows,
+    keyspaces: Keyspaces,
     /// Where each group stands, for those written to lately. Held for the whole of a write: there is one writer.
     heads: Mutex<HashMap<GroupId, HeadRecord>>,
     /// Last, so that the engine has closed its files when the directory becomes free.
     _dir: DataDir,
 }
 
-/// A keyspace; see the module's table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Table {
-    Log,
-    Delivery,
-    Commit,
-    Group,
-    Leaf,
-    Member,
-    Cursor,
-    Name,
-    Account,
-    Device,
-    Upload,
-    Part,
-    Uploader,
-    Named,
-}
-
 /// The keyspaces' handles.
-struct Rows {
-    log: Keyspace,
-    delivery: Keyspace,
-    commit: Keyspace,
-    group: Keyspace,
-    leaf: Keyspace,
-    member: Keyspace,
-    cursor: Keyspace,
-    name: Keyspace,
-    account: Keyspace,
-    device: Keyspace,
-    upload: Keyspace,
-    part: Keyspace,
-    uploader: Keyspace,
-    named: Keyspace,
+struct Keyspaces(HashMap<Table, Keyspace>);
+
+impl Keyspaces {
+    fn of(&self, table: Table) -> Result<&Keyspace, StoreError> {
+        self.0.get(&table).ok_or(StoreError::Damaged("keyspace"))
+    }
 }
 
-impl Rows {
-    fn of(&self, table: Table) -> &Keyspace {
-        match table {
-            Table::Log => &self.log,
-            Table::Delivery => &self.delivery,
-            Table::Commit => &self.commit,
-            Table::Group => &self.group,
-            Table::Leaf => &self.leaf,
-            Table::Member => &self.member,
-            Table::Cursor => &self.cursor,
-            Table::Name => &self.name,
-            Table::Account => &self.account,
-            Table::Device => &self.device,
-            Table::Upload => &self.upload,
-            Table::Part => &self.part,
-            Table::Uploader => &self.uploader,
-            Table::Named => &self.named,
-        }
+/// Rows at one moment.
+struct At<'a, T> {
+    keyspaces: &'a Keyspaces,
+    at: T,
+}
+
+impl<T: Readable> Rows for At<'_, T> {
+    type Bytes = UserValue;
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<UserValue>, StoreError> {
+        Ok(self.at.get(self.keyspaces.of(table)?, key)?)
+    }
+
+    fn range(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+        limit: usize,
+    ) -> Result<Vec<KeyValue<UserValue>>, StoreError> {
+        let rows = self.at.range(self.keyspaces.of(table)?, first..=last);
+        rows.take(limit).map(|row| Ok(row.into_inner()?)).collect()
     }
 }
 
@@ -125,50 +78,42 @@ impl Embedded {
     pub(crate) fn open(path: &Path) -> Result<Self, StartError> {
         let dir = DataDir::claim(path)?;
         let opened = Self::open_engine(&path.join("fjall"));
-        let (db, rows) = opened.map_err(|error| match error {
+        let (db, keyspaces) = opened.map_err(|error| match error {
             fjall::Error::Locked => StartError::DataLocked { dir: path.to_owned() },
             error => StartError::Data { dir: path.to_owned(), reason: plain(&error) },
         })?;
-        Ok(Self { db, rows, heads: Mutex::default(), _dir: dir })
+        Ok(Self { db, keyspaces, heads: Mutex::default(), _dir: dir })
     }
 
-    fn view(&self) -> View<'_> {
-        View { rows: &self.rows, at: self.db.snapshot() }
+    fn rows(&self) -> At<'_, Snapshot> {
+        At { keyspaces: &self.keyspaces, at: self.db.snapshot() }
     }
 
-    fn open_engine(path: &Path) -> Result<(Database, Rows), fjall::Error> {
+    fn view(&self) -> View<At<'_, Snapshot>> {
+        View(self.rows())
+    }
+
+    fn open_engine(path: &Path) -> Result<(Database, Keyspaces), fjall::Error> {
         // What is large is ciphertext, in the journal too; and who searches the files finds what is there as it is.
         let db = Database::builder(path)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNAL_BYTES)
             .journal_compression(CompressionType::None)
             .open()?;
-        let plain = |name| db.keyspace(name, KeyspaceCreateOptions::default);
-        // Ciphertext does not compress.
-        let sealed = |name, memtable| {
-            db.keyspace(name, move || {
-                KeyspaceCreateOptions::default()
-                    .data_block_compression_policy(CompressionPolicy::disabled())
-                    .max_memtable_size(memtable)
-            })
-        };
-        let rows = Rows {
-            log: sealed("log", LOG_MEMTABLE_BYTES)?,
-            delivery: sealed("delivery", LOG_MEMTABLE_BYTES)?,
-            commit: plain("commit")?,
-            group: plain("group")?,
-            leaf: plain("leaf")?,
-            member: plain("member")?,
-            cursor: plain("cursor")?,
-            name: plain("name")?,
-            account: plain("account")?,
-            device: plain("device")?,
-            upload: plain("upload")?,
-            part: sealed("part", LOG_MEMTABLE_BYTES)?,
-            uploader: plain("uploader")?,
-            named: plain("named")?,
-        };
-        Ok((db, rows))
+        let mut keyspaces = HashMap::new();
+        for table in Table::ALL {
+            let options = move || {
+                let options = KeyspaceCreateOptions::default();
+                if !table.is_sealed() {
+                    return options;
+                }
+                // Ciphertext does not compress.
+                let options = options.data_block_compression_policy(CompressionPolicy::disabled());
+                options.max_memtable_size(LOG_MEMTABLE_BYTES)
+            };
+            keyspaces.insert(table, db.keyspace(table.name(), options)?);
+        }
+        Ok((db, Keyspaces(keyspaces)))
     }
 }
 
@@ -191,14 +136,28 @@ impl Store for Embedded {
         if heads.len() > MAX_CACHED_HEADS {
             heads.clear();
         }
-        let mut stage = Stage::new(&self.rows, &heads);
+        // There is one writer, so that nothing changes under this.
+        let rows = self.rows();
+        let mut stage = Stage::new(&rows, &heads);
         let outcomes = batch.iter().map(|write| stage.write(write)).collect::<Result<Vec<_>, _>>()?;
         if stage.is_empty() {
             return Ok(outcomes);
         }
-        let staged = stage.finish(&self.db);
-        staged.rows.commit()?;
-        heads.extend(staged.heads);
+        let Staged { appended, changed, heads: moved } = stage.finish();
+        let size = appended.len() + changed.len();
+        let mut rows = OwnedWriteBatch::with_capacity(self.db.clone(), size);
+        rows = rows.durability(Some(PersistMode::SyncData));
+        for (table, key, value) in appended {
+            rows.insert(self.keyspaces.of(table)?, key, value);
+        }
+        for (table, key, row) in changed {
+            match row {
+                Some(value) => rows.insert(self.keyspaces.of(table)?, key, value),
+                None => rows.remove(self.keyspaces.of(table)?, key),
+            }
+        }
+        rows.commit()?;
+        heads.extend(moved);
         Ok(outcomes)
     }
 

@@ -12,7 +12,7 @@ use minicbor::{Decode, Encode};
 
 /// Where a group stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub(super) struct HeadRecord {
+pub(in crate::store) struct HeadRecord {
     /// The last entry.
     #[n(0)]
     pub(super) seq: Seq,

@@ -11,40 +11,41 @@ use conclave_wire::ids::{CommitHash, DeviceId, Epoch, GroupId, ManifestVersion, 
 use conclave_wire::manifest::Manifest;
 use conclave_wire::public_group::Step;
 use conclave_wire::request::Cursor;
-use fjall::{Database, OwnedWriteBatch, PersistMode};
 use std::collections::HashMap;
 
 /// A row's new value, `None` to delete it.
-type Row = Option<Vec<u8>>;
+pub(in crate::store) type Row = Option<Vec<u8>>;
 
 /// The rows of one batch, not yet stored.
-pub(super) struct Stage<'a> {
-    pub(super) rows: &'a Rows,
+pub(in crate::store) struct Stage<'a, R> {
+    pub(super) rows: &'a R,
     /// Where groups stood before this batch, as far as it is remembered.
     known: &'a HashMap<GroupId, HeadRecord>,
     /// Where the groups of this batch stand now.
     heads: HashMap<GroupId, HeadRecord>,
     /// Rows that nothing of this batch reads again: entries and what hangs on them.
     pub(super) appended: Vec<(Table, Vec<u8>, Vec<u8>)>,
-    /// All others, each once with its last value: the engine does not order two values of one key in a batch.
+    /// All others, each once with its last value: a backend need not order two values of one key in a batch.
     changed: HashMap<(Table, Vec<u8>), Row>,
 }
 
 /// A batch that has been decided.
-pub(super) struct Staged {
-    /// To be stored.
-    pub(super) rows: OwnedWriteBatch,
-    /// True once it is.
-    pub(super) heads: HashMap<GroupId, HeadRecord>,
+pub(in crate::store) struct Staged {
+    /// New rows.
+    pub(in crate::store) appended: Vec<(Table, Vec<u8>, Vec<u8>)>,
+    /// Rows that are new or change, each once; `None` deletes one.
+    pub(in crate::store) changed: Vec<(Table, Vec<u8>, Row)>,
+    /// True once these are stored.
+    pub(in crate::store) heads: HashMap<GroupId, HeadRecord>,
 }
 
-impl<'a> Stage<'a> {
-    pub(super) fn new(rows: &'a Rows, known: &'a HashMap<GroupId, HeadRecord>) -> Self {
+impl<'a, R: Rows> Stage<'a, R> {
+    pub(in crate::store) fn new(rows: &'a R, known: &'a HashMap<GroupId, HeadRecord>) -> Self {
         Self { rows, known, heads: HashMap::new(), appended: Vec::new(), changed: HashMap::new() }
     }
 
     /// Decides about one write. A rejected one leaves nothing behind.
-    pub(super) fn write(&mut self, write: &Write) -> Result<Result<Written, Rejected>, StoreError> {
+    pub(in crate::store) fn write(&mut self, write: &Write) -> Result<Result<Written, Rejected>, StoreError> {
         match write {
             Write::Append(append) => self.append(append),
             Write::Register(registration) => self.register(registration),
@@ -56,27 +57,17 @@ impl<'a> Stage<'a> {
     }
 
     /// Whether there is nothing to store.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::store) fn is_empty(&self) -> bool {
         self.appended.is_empty() && self.changed.is_empty() && self.heads.is_empty()
     }
 
     /// All rows, to be stored durably and as one.
-    pub(super) fn finish(self, db: &Database) -> Staged {
-        let mut rows = OwnedWriteBatch::with_capacity(db.clone(), self.appended.len() + self.changed.len());
-        rows = rows.durability(Some(PersistMode::SyncData));
-        for (table, key, value) in self.appended {
-            rows.insert(self.rows.of(table), key, value);
-        }
-        for ((table, key), row) in self.changed {
-            match row {
-                Some(value) => rows.insert(self.rows.of(table), key, value),
-                None => rows.remove(self.rows.of(table), key),
-            }
-        }
-        for (group, head) in &self.heads {
-            rows.insert(self.rows.of(Table::Group), *group.as_bytes(), codec::encode(head));
-        }
-        Staged { rows, heads: self.heads }
+    pub(in crate::store) fn finish(self) -> Staged {
+        let heads = self.heads.iter();
+        let heads =
+            heads.map(|(group, head)| (Table::Group, group.as_bytes().to_vec(), Some(codec::encode(head))));
+        let changed = self.changed.into_iter().map(|((table, key), row)| (table, key, row));
+        Staged { changed: changed.chain(heads).collect(), appended: self.appended, heads: self.heads }
     }
 
     fn append(&mut self, append: &Append) -> Result<Result<Written, Rejected>, StoreError> {
@@ -230,14 +221,15 @@ impl<'a> Stage<'a> {
         if let Some(head) = self.heads.get(group).or_else(|| self.known.get(group)) {
             return Ok(Some(*head));
         }
-        self.rows.of(Table::Group).get(group.as_bytes())?.map(|bytes| records::decode(&bytes)).transpose()
+        let row = self.rows.get(Table::Group, group.as_bytes())?;
+        row.map(|bytes| records::decode(bytes.as_ref())).transpose()
     }
 
     /// A row as this batch has left it.
     pub(super) fn row(&self, table: Table, key: &[u8]) -> Result<Row, StoreError> {
         match self.changed.get(&(table, key.to_vec())) {
             Some(row) => Ok(row.clone()),
-            None => Ok(self.rows.of(table).get(key)?.map(|value| value.to_vec())),
+            None => Ok(self.rows.get(table, key)?.map(|value| value.as_ref().to_vec())),
         }
     }
 

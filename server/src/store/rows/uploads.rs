@@ -3,7 +3,7 @@
 //! What hangs on an entry stays where its parts were put, under the upload: so the entry itself is small, whoever it is
 //! for, and no other entry waits behind the rows of a huge one.
 
-use super::Table;
+use super::{Rows, Table};
 use super::read::View;
 use super::records::{self, UploadRecord, UploadState, UploaderRecord, log_key, part_key};
 use super::stage::Stage;
@@ -12,9 +12,14 @@ use crate::store::{Append, Part, Rejected, StoreError, StoredUpload, Written};
 use conclave_wire::codec;
 use conclave_wire::ids::{DeviceId, GroupId, Opaque, Seq, Timestamp, UploadId};
 use conclave_wire::limits::MAX_UPLOAD_BYTES;
-use fjall::Readable;
 
-impl Stage<'_> {
+/// Devices with uploads that are read at once.
+const UPLOADERS: usize = 256;
+
+/// Rows of an upload that are read at once: of a first contact each is two KiB.
+const PARTS: usize = 1024;
+
+impl<R: Rows> Stage<'_, R> {
     /// Takes the next part of an upload. One that is there already changes nothing, whatever it holds.
     pub(super) fn stage_part(&mut self, part: &Part) -> Result<Result<Written, Rejected>, StoreError> {
         let record = match self.upload(&part.upload)? {
@@ -125,12 +130,11 @@ impl Stage<'_> {
         before: Timestamp,
     ) -> Result<Result<Written, Rejected>, StoreError> {
         let mut room = FORGET_ROWS;
-        for row in self.rows.of(Table::Uploader).iter() {
+        for row in self.rows.prefix(Table::Uploader, &[], UPLOADERS) {
             if room == 0 {
                 break;
             }
-            let key = row.key()?;
-            let device = DeviceId::from_bytes(records::fixed(&key, "uploader key")?);
+            let device = DeviceId::from_bytes(records::fixed(row?.0.as_ref(), "uploader key")?);
             let mut open = self.unnamed_uploads(&device)?;
             let before_this = open.len();
             let mut gone = Vec::new();
@@ -163,9 +167,8 @@ impl Stage<'_> {
             return Ok(false);
         }
         let mut deleted = 0;
-        for row in self.rows.of(Table::Part).prefix(upload.as_bytes()).take(*room) {
-            let key = row.key()?.to_vec();
-            self.set(Table::Part, key, None);
+        for row in self.rows.prefix(Table::Part, upload.as_bytes(), *room).take(*room) {
+            self.set(Table::Part, row?.0.as_ref().to_vec(), None);
             deleted += 1;
         }
         *room -= deleted;
@@ -181,9 +184,9 @@ impl Stage<'_> {
     }
 }
 
-impl View<'_> {
+impl<R: Rows> View<R> {
     /// An upload that an entry may name.
-    pub(super) fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
+    pub(in crate::store) fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
         let Some(record) = self.record::<UploadRecord>(Table::Upload, upload.as_bytes())? else {
             return Ok(None);
         };
@@ -191,8 +194,8 @@ impl View<'_> {
             return Ok(None);
         }
         let mut devices = Vec::new();
-        for row in self.at.prefix(self.rows.of(Table::Part), upload.as_bytes()) {
-            devices.push(DeviceId::from_bytes(records::suffix(&row.key()?, "part key")?));
+        for row in self.0.prefix(Table::Part, upload.as_bytes(), PARTS) {
+            devices.push(DeviceId::from_bytes(records::suffix(row?.0.as_ref(), "part key")?));
         }
         Ok(Some(StoredUpload { by: record.by, parts: record.parts, largest: record.largest, devices }))
     }
@@ -204,12 +207,12 @@ impl View<'_> {
         seq: Seq,
         device: &DeviceId,
     ) -> Result<Option<Opaque>, StoreError> {
-        let Some(upload) = self.at.get(self.rows.of(Table::Named), log_key(group, seq))? else {
+        let Some(upload) = self.0.get(Table::Named, &log_key(group, seq))? else {
             return Ok(None);
         };
-        let upload = UploadId::from_bytes(records::fixed(&upload, "named upload")?);
-        let part = self.at.get(self.rows.of(Table::Part), part_key(&upload, device))?;
+        let upload = UploadId::from_bytes(records::fixed(upload.as_ref(), "named upload")?);
+        let part = self.0.get(Table::Part, &part_key(&upload, device))?;
         // A device that cannot be reached has an empty one.
-        Ok(part.filter(|bytes| !bytes.is_empty()).map(|bytes| Opaque(bytes.to_vec())))
+        Ok(part.map(|bytes| Opaque(bytes.as_ref().to_vec())).filter(|part| !part.0.is_empty()))
     }
 }

@@ -1,0 +1,190 @@
+//! What every backend keeps: rows in tables, and everything that is decided about them.
+//!
+//! A backend gives rows by their key and ranges of them in the order of their keys, and makes the rows of a batch durable
+//! at once. What the rows mean, and whether a write may be made, is here, once for all backends.
+//!
+//! Keys are concatenations of fixed-size parts with integers big endian, so that ranges are in log order. The part before
+//! the bar says where a row belongs: everything about one group, account or device lies together, and a store that is
+//! spread over machines spreads by it.
+//!
+//! ```text
+//!     log        group │ seq                 kind ‖ body
+//!     delivery   group │ device ‖ seq        what hangs on the entry for that device
+//!     commit     group │ epoch               seq
+//!     group      group │                     HeadRecord
+//!     leaf       group │ leaf index          Leaf; no row where a leaf is blank
+//!     member     device │ group              MemberRecord
+//!     cursor     device │ group              seq
+//!     name       name │                      account
+//!     account    account │                   AccountRecord
+//!     device     device │                    DeviceRecord
+//!     upload     upload │                    UploadRecord
+//!     part       upload │ device             what the upload has for that device
+//!     uploader   device │                    UploaderRecord
+//!     named      group │ seq                 the upload whose parts hang on the entry
+//! ```
+
+mod read;
+mod records;
+mod stage;
+mod uploads;
+
+pub(super) use read::View;
+pub(super) use records::HeadRecord;
+pub(super) use stage::{Stage, Staged};
+
+use super::StoreError;
+
+/// A table; see the module's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Table {
+    Log,
+    Delivery,
+    Commit,
+    Group,
+    Leaf,
+    Member,
+    Cursor,
+    Name,
+    Account,
+    Device,
+    Upload,
+    Part,
+    Uploader,
+    Named,
+}
+
+impl Table {
+    pub(super) const ALL: [Self; 14] = [
+        Self::Log,
+        Self::Delivery,
+        Self::Commit,
+        Self::Group,
+        Self::Leaf,
+        Self::Member,
+        Self::Cursor,
+        Self::Name,
+        Self::Account,
+        Self::Device,
+        Self::Upload,
+        Self::Part,
+        Self::Uploader,
+        Self::Named,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Delivery => "delivery",
+            Self::Commit => "commit",
+            Self::Group => "group",
+            Self::Leaf => "leaf",
+            Self::Member => "member",
+            Self::Cursor => "cursor",
+            Self::Name => "name",
+            Self::Account => "account",
+            Self::Device => "device",
+            Self::Upload => "upload",
+            Self::Part => "part",
+            Self::Uploader => "uploader",
+            Self::Named => "named",
+        }
+    }
+
+    /// Bytes of the part of the key that says where a row belongs; `None` for the whole key.
+    pub(super) const fn owner_bytes(self) -> Option<usize> {
+        match self {
+            Self::Name => None,
+            Self::Upload | Self::Part => Some(16),
+            _ => Some(32),
+        }
+    }
+
+    /// Whether its values are ciphertext or nearly so, which no compression makes smaller.
+    pub(super) const fn is_sealed(self) -> bool {
+        matches!(self, Self::Log | Self::Delivery | Self::Part)
+    }
+}
+
+/// A key and its value.
+pub(super) type KeyValue<V> = (V, V);
+
+/// Rows, as they are at one moment or, for who alone writes, as they are now.
+pub(super) trait Rows {
+    /// Bytes as the backend holds them.
+    type Bytes: AsRef<[u8]>;
+
+    /// The value of a row.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Self::Bytes>, StoreError>;
+
+    /// The first rows whose keys lie from `first` to `last`, both included, in order; at most `limit`.
+    fn range(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+        limit: usize,
+    ) -> Result<Vec<KeyValue<Self::Bytes>>, StoreError>;
+
+    /// The values of several rows of a table, in the order of their keys here.
+    fn get_all(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Self::Bytes>>, StoreError> {
+        keys.iter().map(|key| self.get(table, key)).collect()
+    }
+
+    /// All rows whose keys lie from `first` to `last`, read in pages of so many.
+    fn scan(&self, table: Table, first: Vec<u8>, last: Vec<u8>, page: usize) -> Scan<'_, Self>
+    where
+        Self: Sized,
+    {
+        Scan { rows: self, table, next: Some(first), last, page, read: Vec::new().into_iter() }
+    }
+
+    /// All rows whose keys begin like this.
+    fn prefix(&self, table: Table, prefix: &[u8], page: usize) -> Scan<'_, Self>
+    where
+        Self: Sized,
+    {
+        self.scan(table, prefix.to_vec(), [prefix, &[0xff; LONGEST_REST]].concat(), page)
+    }
+}
+
+/// More than any key has after any prefix of it that is asked for: a group's key after a device's.
+const LONGEST_REST: usize = 64;
+
+/// Rows of a range, a page of them at a time.
+pub(super) struct Scan<'a, R: Rows> {
+    rows: &'a R,
+    table: Table,
+    /// Where the next page begins, if there may be one.
+    next: Option<Vec<u8>>,
+    last: Vec<u8>,
+    page: usize,
+    read: std::vec::IntoIter<KeyValue<R::Bytes>>,
+}
+
+impl<R: Rows> Scan<'_, R> {
+    fn turn(&mut self, first: &[u8]) -> Result<(), StoreError> {
+        let rows = self.rows.range(self.table, first, &self.last, self.page)?;
+        // No key lies between one and the same with a zero behind it.
+        let full = rows.len() >= self.page;
+        self.next = rows.last().filter(|_| full).map(|(key, _)| [key.as_ref(), &[0]].concat());
+        self.read = rows.into_iter();
+        Ok(())
+    }
+}
+
+impl<R: Rows> Iterator for Scan<'_, R> {
+    type Item = Result<KeyValue<R::Bytes>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(row) = self.read.next() {
+                return Some(Ok(row));
+            }
+            let first = self.next.take()?;
+            if let Err(error) = self.turn(&first) {
+                return Some(Err(error));
+            }
+        }
+    }
+}
