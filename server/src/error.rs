@@ -20,6 +20,9 @@ pub enum ConfigError {
         /// What was given.
         name: String,
     },
+    /// Not a store.
+    #[error("the store is not one; write --store fjall:DIRECTORY or --store postgres://USER@HOST/DATABASE")]
+    Store,
     /// No thread would own a socket, or far too many.
     #[error("--workers must be between 1 and {max}, not {workers}")]
     Workers {
@@ -93,6 +96,20 @@ pub enum StartError {
         dir: PathBuf,
         /// What the system or the storage engine said.
         reason: String,
+    },
+    /// The database cannot be reached or used.
+    #[error("cannot use {store}: {reason}; check that the database runs, and user, password and rights")]
+    Database {
+        /// Where it is, without the password.
+        store: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The database's tables are a newer server's.
+    #[error("{store} has tables of another version of the server; start the version that made them, or a newer one")]
+    DatabaseVersion {
+        /// Where it is, without the password.
+        store: String,
     },
     /// The system refuses to start a thread.
     #[error("cannot start a thread: {0}; free some memory or raise the limit on threads")]

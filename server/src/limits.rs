@@ -102,6 +102,33 @@ pub(crate) const ENTRY_OVERHEAD: usize = 128;
 /// Groups listed in one answer: they fit a frame.
 pub(crate) const MAX_GROUPS_LISTED: usize = 8192;
 
+/// Connections to a database that read, of one node: each holds a process there.
+pub(crate) const DATABASE_READERS: usize = 8;
+
+/// Time to connect to a database.
+pub(crate) const DATABASE_CONNECT: Duration = Duration::from_secs(3);
+
+/// How long a read or a batch waits for a connection, or for a new one, before it is refused.
+pub(crate) const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Longest statement. The longest there is reads the leaves of the largest roster.
+pub(crate) const DATABASE_STATEMENT: Duration = Duration::from_secs(30);
+
+/// How long a batch waits for another node's.
+pub(crate) const DATABASE_LOCK: Duration = Duration::from_secs(10);
+
+/// After this the database itself ends a transaction of a node that has stopped in the middle.
+pub(crate) const DATABASE_TRANSACTION: Duration = Duration::from_secs(60);
+
+/// How often one batch is tried when other nodes are in its way.
+pub(crate) const DATABASE_TRIES: usize = 5;
+
+/// How long a database that went away during a commit is asked what became of it: a restart with recovery.
+pub(crate) const OUTCOME_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often.
+pub(crate) const OUTCOME_EVERY: Duration = Duration::from_millis(200);
+
 /// Leaves of all rosters kept in memory, about 400 bytes each.
 pub(crate) const MAX_CACHED_LEAVES: usize = 1 << 18;
 

@@ -16,6 +16,7 @@ use conclave_wire::reply::Membership;
 use conclave_wire::request::Cursor;
 use std::path::Path;
 
+/// Opens a store that keeps its data in a directory, or in something that is named after it.
 type Open<'a> = &'a dyn Fn(&Path) -> Box<dyn Store>;
 
 const ALL: PageBounds = PageBounds { entries: 1000, bytes: 1 << 20 };

@@ -8,7 +8,11 @@
 pub(crate) mod contract;
 pub(crate) mod embedded;
 mod format;
+mod location;
+pub(crate) mod postgres;
 mod rows;
+
+pub use location::StoreLocation;
 
 use bytes::Bytes;
 use conclave_wire::entry::{Entry, EntryKind};
@@ -111,6 +115,13 @@ pub(crate) struct Append {
     pub(crate) deliveries: Vec<(DeviceId, Bytes)>,
     /// What hangs on it and came before it.
     pub(crate) staged: Option<StagedUpload>,
+}
+
+impl Append {
+    /// Whether there is no group before it.
+    pub(crate) fn begins_its_group(&self) -> bool {
+        matches!(&self.change, Change::Commit(step) if step.commit().body().epoch == Epoch(0))
+    }
 }
 
 /// An upload as it was when the entry that names it was checked.
@@ -296,4 +307,44 @@ pub(crate) enum StoreError {
     /// A record is not what was written.
     #[error("the store holds a damaged {0}")]
     Damaged(&'static str),
+    /// The database does not do what it is asked, or is not there. Nothing of what was asked is stored; later it may be.
+    #[error("the database cannot be used: {reason}")]
+    Database {
+        /// What it or the connection said.
+        reason: String,
+    },
+    /// The connection was lost while the database committed, and nobody can say what became of it.
+    #[error("the connection to the database was lost during a commit, and it cannot say what became of it")]
+    OutcomeUnknown,
+}
+
+impl StoreError {
+    /// What is wrong, without the words around it.
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::Database { reason } => reason,
+            other => other.to_string(),
+        }
+    }
+
+    /// What a writer is to make of it.
+    pub(crate) fn consequence(&self) -> Consequence {
+        match self {
+            // After a failed sync nobody knows what is on the disk, and only opening the store again finds out.
+            Self::Engine(_) | Self::Damaged(_) => Consequence::Stop,
+            Self::Database { .. } => Consequence::Refuse,
+            Self::OutcomeUnknown => Consequence::FallSilent,
+        }
+    }
+}
+
+/// What follows from an error of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consequence {
+    /// Nothing is written any more until the server has been started again.
+    Stop,
+    /// What was asked is refused, and the next may do.
+    Refuse,
+    /// Nobody is told anything about what was asked; who asked finds out for himself.
+    FallSilent,
 }

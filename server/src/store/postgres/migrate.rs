@@ -1,0 +1,54 @@
+//! The database's tables, brought to what this server reads and writes.
+
+use super::connect::Connections;
+use crate::error::StartError;
+use crate::store::StoreLocation;
+use deadpool_postgres::Object;
+use refinery::error::Kind;
+
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// The first version that has what is used here: `pg_current_xact_id`.
+const OLDEST: i32 = 130_000;
+
+/// Held while tables are made: nodes start at the same time.
+const MIGRATION_LOCK: i64 = 0x00C0_4C1A_0000_0001;
+
+/// Makes or completes the tables; refuses those of a newer server. Returns the names of what was done.
+pub(super) async fn migrate(
+    location: &StoreLocation,
+    connections: &Connections,
+) -> Result<Vec<String>, StartError> {
+    let unusable = |reason: String| StartError::Database { store: location.to_string(), reason };
+    let mut client = connections.reader().await.map_err(|error| unusable(error.reason()))?;
+    let done = locked(location, &mut client).await;
+    // Its locks and its settings go with it.
+    drop(Object::take(client));
+    done
+}
+
+async fn locked(location: &StoreLocation, client: &mut Object) -> Result<Vec<String>, StartError> {
+    let unusable = |reason: String| StartError::Database { store: location.to_string(), reason };
+    let failed = |error: tokio_postgres::Error| unusable(super::trouble::describe(&error).reason());
+    let version = client.query_one("select current_setting('server_version_num')::integer", &[]).await;
+    let version: i32 = version.and_then(|row| row.try_get(0)).map_err(failed)?;
+    if version < OLDEST {
+        return Err(unusable(format!("it is PostgreSQL {}, and 13 is the oldest that will do", version / 10_000)));
+    }
+    client.batch_execute("set statement_timeout = 0; set lock_timeout = 0").await.map_err(failed)?;
+    client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(failed)?;
+    // The history of the tables lies with the tables, whatever the connection's search path.
+    client.batch_execute("create schema if not exists conclave").await.map_err(failed)?;
+    let mut runner = embedded::migrations::runner();
+    runner.set_migration_table_name("conclave.migrations");
+    let report = runner.run_async(&mut ***client).await.map_err(|error| match error.kind() {
+        Kind::MissingVersion(_) | Kind::DivergentVersion(..) => {
+            StartError::DatabaseVersion { store: location.to_string() }
+        }
+        _ => unusable(super::trouble::with_sources(&error)),
+    })?;
+    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+}

@@ -1,0 +1,189 @@
+//! The store of servers that one machine does not hold: a PostgreSQL database, which several nodes may use at once.
+//!
+//! What rows mean is in [`super::rows`]; here is how they are read, locked and written. A batch is one transaction: it
+//! locks what it is about, so that of two nodes which change one group or take one name the second sees what the first
+//! did. What is told to anybody is committed before, as with the embedded store.
+
+mod connect;
+mod migrate;
+mod rows;
+mod statement;
+mod trouble;
+mod write;
+
+use crate::error::StartError;
+use crate::limits::{DATABASE_TRIES, OUTCOME_EVERY, OUTCOME_PATIENCE};
+use crate::store::rows::View;
+use crate::store::{
+    AccountKey, Page, PageBounds, Range, Rejected, Store, StoreError, StoreLocation, StoredAccount, StoredDevice,
+    StoredGroup, StoredUpload, Write, Written,
+};
+use connect::Connections;
+use conclave_wire::ids::{DeviceId, GroupId, UploadId};
+use conclave_wire::reply::Membership;
+use deadpool_postgres::Object;
+use rows::{Moment, Seen};
+use std::time::Instant;
+use tokio::runtime::{Handle, Runtime};
+use trouble::Trouble;
+use write::{Decided, Outcomes};
+
+/// A PostgreSQL database.
+pub(crate) struct Postgres {
+    connections: Connections,
+    handle: Handle,
+    /// Drives the connections. `None` once it is dropped, which has to happen where nothing may block.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Postgres {
+    /// Connects, and brings the tables to what this server reads and writes. Blocks.
+    pub(crate) fn open(location: &StoreLocation, url: &str) -> Result<Self, StartError> {
+        let store = Self::connect(location, url)?;
+        let done = store.handle.block_on(migrate::migrate(location, &store.connections))?;
+        for migration in done {
+            tracing::info!(migration, "changed the database's tables");
+        }
+        Ok(store)
+    }
+
+    /// Brings the tables to what this server reads and writes, and says what was done. Blocks.
+    pub(crate) fn migrate(location: &StoreLocation, url: &str) -> Result<Vec<String>, StartError> {
+        let store = Self::connect(location, url)?;
+        store.handle.block_on(migrate::migrate(location, &store.connections))
+    }
+
+    fn connect(location: &StoreLocation, url: &str) -> Result<Self, StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("conclave-database")
+            .enable_all()
+            .build()
+            .map_err(StartError::Thread)?;
+        let connections = Connections::new(location, url)?;
+        Ok(Self { connections, handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+
+    /// Reads; what belongs together at one moment.
+    fn look<T>(
+        &self,
+        moment: Moment,
+        look: impl FnOnce(&View<Seen<'_>>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let client = self.handle.block_on(self.connections.reader())?;
+        let view = View(Seen::new(&self.handle, &client, moment));
+        let found = look(&view);
+        let begun = view.0.has_begun(moment);
+        let ended = match (&found, begun) {
+            (Ok(_), true) => self.handle.block_on(client.batch_execute("commit")).is_ok(),
+            (found, _) => found.is_ok(),
+        };
+        if !ended {
+            // In the middle of something.
+            drop(Object::take(client));
+        }
+        found
+    }
+
+    /// Writes a batch once. A conflict or a failure means that nothing of it is stored; an outcome that is not known is
+    /// an error of its own.
+    fn try_write(&self, batch: &[Write]) -> Result<Outcomes, Trouble> {
+        let client = self.handle.block_on(self.connections.writer())?;
+        match write::write(&self.handle, &client, batch) {
+            Ok(Decided { outcomes, transaction }) => {
+                match self.handle.block_on(client.batch_execute("commit")) {
+                    Ok(()) => Ok(outcomes),
+                    Err(error) => {
+                        drop(Object::take(client));
+                        // An error of the database is its answer. Without one, it may have committed all the same.
+                        if error.as_db_error().is_some() {
+                            return Err(error.into());
+                        }
+                        match self.handle.block_on(self.learn(&transaction)) {
+                            Some(true) => Ok(outcomes),
+                            Some(false) => Err(error.into()),
+                            None => Err(Trouble::Failed(StoreError::OutcomeUnknown)),
+                        }
+                    }
+                }
+            }
+            Err(trouble) => {
+                drop(Object::take(client));
+                Err(trouble)
+            }
+        }
+    }
+
+    /// What became of a transaction that was not answered; `None` if the database cannot say it in time.
+    async fn learn(&self, transaction: &str) -> Option<bool> {
+        let until = Instant::now() + OUTCOME_PATIENCE;
+        while Instant::now() < until {
+            if let Ok(client) = self.connections.reader().await
+                && let Ok(Some(committed)) = write::outcome(&client, transaction).await
+            {
+                return Some(committed);
+            }
+            tokio::time::sleep(OUTCOME_EVERY).await;
+        }
+        None
+    }
+}
+
+impl Store for Postgres {
+    fn write(&self, batch: &[Write]) -> Result<Vec<Result<Written, Rejected>>, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.try_write(batch) {
+                Err(Trouble::Conflict(_)) if tries < DATABASE_TRIES => tries += 1,
+                written => return Ok(written?),
+            }
+        }
+    }
+
+    fn group(&self, group: &GroupId) -> Result<Option<StoredGroup>, StoreError> {
+        self.look(Moment::One, |view| view.group(group))
+    }
+
+    fn membership(&self, device: &DeviceId, group: &GroupId) -> Result<Option<Membership>, StoreError> {
+        self.look(Moment::One, |view| view.membership(device, group))
+    }
+
+    fn memberships(&self, device: &DeviceId, limit: usize) -> Result<Vec<Membership>, StoreError> {
+        self.look(Moment::One, |view| view.memberships(device, limit))
+    }
+
+    fn read(
+        &self,
+        device: &DeviceId,
+        group: &GroupId,
+        range: Range,
+        bounds: PageBounds,
+    ) -> Result<Option<Page>, StoreError> {
+        self.look(Moment::One, |view| view.page(device, group, range, bounds))
+    }
+
+    fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
+        // What leads from a name to an account never changes.
+        self.look(Moment::Each, |view| view.account(key))
+    }
+
+    fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
+        self.look(Moment::Each, |view| view.device(device))
+    }
+
+    fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
+        self.look(Moment::One, |view| view.upload(upload))
+    }
+}
+
+
+#[cfg(test)]
+mod tests;
