@@ -503,7 +503,7 @@ class Server:
         self.watchdog.daemon = True
         self.watchdog.start()
         try:
-            self.process = subprocess.Popen([BINARIES / "conclave-server", "--data", self.path / "data", "--listen",
+            self.process = subprocess.Popen([BINARIES / "conclave-server", "--store", f"fjall:{self.path / 'data'}", "--listen",
                                              "127.0.0.1:0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                             stderr=self.errors, text=True, env=ENVIRONMENT)
             line = self.process.stdout.readline()

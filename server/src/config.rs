@@ -2,14 +2,14 @@
 
 use crate::error::ConfigError;
 use crate::limits::MAX_WORKERS;
+use crate::store::StoreLocation;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 /// Settings of one server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where everything is stored. Created if it does not exist; only one server at a time may use it.
-    pub data_dir: PathBuf,
+    /// Where everything is stored.
+    pub store: StoreLocation,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// The authority under which clients reach this server and for which they sign their logins, `host` or
@@ -21,8 +21,8 @@ pub struct Config {
 
 impl Config {
     /// The settings that have no default.
-    pub fn new(data_dir: impl Into<PathBuf>, listen: SocketAddr) -> Self {
-        Self { data_dir: data_dir.into(), listen, name: None, workers: None }
+    pub fn new(store: impl Into<StoreLocation>, listen: SocketAddr) -> Self {
+        Self { store: store.into(), listen, name: None, workers: None }
     }
 
     /// Sets the name under which clients reach this server.

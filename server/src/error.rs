@@ -56,7 +56,7 @@ pub enum StartError {
     },
     /// Another server uses the data directory.
     #[error(
-        "{} is in use by another server; stop it or choose another directory with --data",
+        "{} is in use by another server; stop it or choose another one with --store",
         dir.display()
     )]
     DataLocked {
@@ -66,7 +66,7 @@ pub enum StartError {
     /// The data directory was written by another version of the server.
     #[error(
         "{} has data format {found}, this server reads format {expected}; start the version that wrote it, or choose \
-         another directory with --data",
+         another one with --store",
         dir.display()
     )]
     DataVersion {
@@ -79,7 +79,7 @@ pub enum StartError {
     },
     /// The data directory holds something that no server wrote.
     #[error(
-        "{} is not empty and not a data directory of conclave-server; choose another directory with --data",
+        "{} is not empty and not a data directory of conclave-server; choose another one with --store",
         dir.display()
     )]
     DataForeign {

@@ -5,7 +5,8 @@
 //! use conclave_server::{Config, Server};
 //!
 //! let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-//! let server = Server::start(Config::new("/var/lib/conclave", listen)).await?;
+//! let store = "fjall:/var/lib/conclave".parse::<conclave_server::StoreLocation>()?;
+//! let server = Server::start(Config::new(store, listen)).await?;
 //! println!("{} listens on {}", server.name(), server.url());
 //! server.shutdown().await;
 //! # Ok(())
@@ -25,6 +26,7 @@ mod http;
 mod limits;
 mod log;
 mod name;
+mod nodes;
 mod server;
 mod service;
 mod session;
@@ -32,7 +34,8 @@ mod store;
 
 pub use config::Config;
 pub use error::{ConfigError, StartError};
-pub use server::{Server, raise_open_file_limit};
+pub use server::{Server, migrate, raise_open_file_limit};
+pub use store::StoreLocation;
 
 #[cfg(test)]
 #[path = "../tests/socket/people.rs"]

@@ -129,6 +129,18 @@ pub(crate) const OUTCOME_PATIENCE: Duration = Duration::from_secs(60);
 /// How often.
 pub(crate) const OUTCOME_EVERY: Duration = Duration::from_millis(200);
 
+/// Batches that wait to be told to other nodes. Beyond it these are told to look for themselves.
+pub(crate) const ANNOUNCEMENTS: usize = 1024;
+
+/// Notifications of other nodes that wait. Beyond it the database's connection waits, and with it the database keeps them.
+pub(crate) const NOTIFICATIONS: usize = 1024;
+
+/// How long after a failed connection to the database the next is tried.
+pub(crate) const RECONNECT_DATABASE: Duration = Duration::from_millis(500);
+
+/// How often a node looks for what another has stored and not told: it died in between.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// Leaves of all rosters kept in memory, about 400 bytes each.
 pub(crate) const MAX_CACHED_LEAVES: usize = 1 << 18;
 

@@ -1,9 +1,8 @@
 //! The `conclave-server` command.
 
 use clap::{Parser, ValueEnum};
-use conclave_server::{Config, Server, StartError, raise_open_file_limit};
+use conclave_server::{Config, Server, StartError, StoreLocation, raise_open_file_limit};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -12,9 +11,9 @@ use tracing_subscriber::EnvFilter;
 #[derive(Parser)]
 #[command(name = "conclave-server", version, after_help = EXIT_CODES)]
 struct Arguments {
-    /// Directory to keep everything in, created if it does not exist
-    #[arg(long, value_name = "DIR", env = "CONCLAVE_DATA")]
-    data: PathBuf,
+    /// Where to keep everything: fjall:DIRECTORY, created if it does not exist, or postgres://USER@HOST/DATABASE
+    #[arg(long, value_name = "STORE", env = "CONCLAVE_STORE", hide_env_values = true)]
+    store: StoreLocation,
 
     /// Address to listen on, as in 127.0.0.1:7300; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", env = "CONCLAVE_LISTEN")]
@@ -41,9 +40,9 @@ enum LogFormat {
     Json,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 stopped by a signal, 2 wrong arguments, 3 cannot listen, 4 data directory in \
-                          use, 5 data directory of another version or not a data directory, 6 data directory not \
-                          usable, 1 anything else";
+const EXIT_CODES: &str = "Exit codes: 0 stopped by a signal, 2 wrong arguments, 3 cannot listen, 4 store in use by \
+                          another server, 5 store of another version or not a store, 6 store not usable, 1 anything \
+                          else";
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -70,8 +69,10 @@ impl From<StartError> for Failure {
             StartError::Config(_) => 2,
             StartError::PortTaken { .. } | StartError::Listen { .. } => 3,
             StartError::DataLocked { .. } => 4,
-            StartError::DataVersion { .. } | StartError::DataForeign { .. } => 5,
-            StartError::Data { .. } => 6,
+            StartError::DataVersion { .. }
+            | StartError::DataForeign { .. }
+            | StartError::DatabaseVersion { .. } => 5,
+            StartError::Data { .. } | StartError::Database { .. } => 6,
             _ => 1,
         };
         Self { message: error.to_string(), code }
@@ -87,8 +88,8 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot_hear)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_hear)?;
 
-    let Arguments { data, listen, name, workers, .. } = arguments;
-    let mut server = Server::start(Config { data_dir: data, listen, name, workers }).await?;
+    let Arguments { store, listen, name, workers, .. } = arguments;
+    let mut server = Server::start(Config { store, listen, name, workers }).await?;
     println!("conclave-server {} listening on {}", server.name(), server.url());
     tokio::select! {
         _ = terminate.recv() => {}

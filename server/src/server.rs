@@ -10,8 +10,10 @@ use crate::limits::{BACKLOG, MAX_CONNECTIONS_PER_WORKER, READERS_PER_WORKER, SHU
 use crate::log::writer::Writer;
 use crate::log::{Acknowledgements, Health, LogQueue};
 use crate::name::ServerNames;
+use crate::nodes::{self, Announcer, Node};
 use crate::service::Service;
-use crate::store::Store;
+use crate::store::postgres::Postgres;
+use crate::store::{Store, StoreError, StoreLocation};
 use crate::store::embedded::Embedded;
 use actix_codec::Framed;
 use actix_http::{HttpService, Request, h1};
@@ -164,7 +166,7 @@ async fn run(config: Config, started: oneshot::Sender<Result<Server, StartError>
             return;
         }
     };
-    let Parts { listener, local_addr, service, hubs, writer } = parts;
+    let Parts { listener, local_addr, service, hubs, writer, node } = parts;
     let open = Arc::new(AtomicUsize::new(0));
     let names = service.names.clone();
     let control_log = service.log.clone();
@@ -188,6 +190,7 @@ async fn run(config: Config, started: oneshot::Sender<Result<Server, StartError>
     }
     // The workers' threads let go of the log when they are gone; then the writer ends, the store's last user.
     let _ = actix_rt::task::spawn_blocking(move || writer.join()).await;
+    drop(node);
 }
 
 struct Parts {
@@ -196,17 +199,20 @@ struct Parts {
     service: Arc<Service>,
     hubs: Arc<Hubs>,
     writer: std::thread::JoinHandle<()>,
+    /// This server among others on one database.
+    node: Option<Node>,
 }
 
 async fn prepare(config: &Config) -> Result<Parts, StartError> {
     let (listener, local_addr) = listen(config.listen)?;
     let names = Arc::new(ServerNames::new(config.name.as_deref(), local_addr)?);
-    let dir = config.data_dir.clone();
-    let opened = actix_rt::task::spawn_blocking(move || Embedded::open(&dir)).await;
-    let store: Arc<dyn Store> =
-        Arc::new(opened.map_err(|error| StartError::Thread(io::Error::other(error)))??);
-    let groups = Arc::new(GroupCache::new(store.clone()));
+    let location = config.store.clone();
     let hubs = Arc::new(Hubs::default());
+    let of_node = hubs.clone();
+    let opened = actix_rt::task::spawn_blocking(move || open(&location, of_node)).await;
+    let Opened { store, groups, node } =
+        opened.map_err(|error| StartError::Thread(io::Error::other(error)))??;
+    let (node, announcer) = node.unzip();
     let (acknowledgements, health) = (Arc::<Acknowledgements>::default(), Arc::<Health>::default());
     let writer = Writer {
         store: store.clone(),
@@ -214,10 +220,45 @@ async fn prepare(config: &Config) -> Result<Parts, StartError> {
         hubs: hubs.clone(),
         acknowledgements: acknowledgements.clone(),
         health: health.clone(),
+        announcer,
     };
     let (log, writer) = writer.start()?;
     let service = Arc::new(Service { names, store, groups, log, acknowledgements, health });
-    Ok(Parts { listener, local_addr, service, hubs, writer })
+    Ok(Parts { listener, local_addr, service, hubs, writer, node })
+}
+
+/// A store, with what stands before it.
+struct Opened {
+    store: Arc<dyn Store>,
+    groups: Arc<GroupCache>,
+    node: Option<(Node, Announcer)>,
+}
+
+/// Opens a store. Blocks.
+fn open(location: &StoreLocation, hubs: Arc<Hubs>) -> Result<Opened, StartError> {
+    match location {
+        StoreLocation::Embedded(dir) => {
+            let store: Arc<dyn Store> = Arc::new(Embedded::open(dir)?);
+            Ok(Opened { groups: Arc::new(GroupCache::new(store.clone())), store, node: None })
+        }
+        StoreLocation::Postgres(url) => {
+            let store = Arc::new(Postgres::open(location, url)?);
+            let groups = Arc::new(GroupCache::new(store.clone()));
+            let node = nodes::join(&store, groups.clone(), hubs);
+            let unusable =
+                |error: StoreError| StartError::Database { store: location.to_string(), reason: error.reason() };
+            Ok(Opened { groups, store, node: Some(node.map_err(unusable)?) })
+        }
+    }
+}
+
+/// Brings a database to what this server reads and writes, as every start does, and says what was changed: so that it can
+/// be done before the servers are. The embedded store has nothing to change. Blocks.
+pub fn migrate(location: &StoreLocation) -> Result<Vec<String>, StartError> {
+    match location {
+        StoreLocation::Embedded(_) => Ok(Vec::new()),
+        StoreLocation::Postgres(url) => Postgres::migrate(location, url),
+    }
 }
 
 fn listen(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

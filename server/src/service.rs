@@ -8,7 +8,7 @@ use crate::name::ServerNames;
 use crate::session::Identity;
 use crate::session::machine::Task;
 use crate::store::{
-    AccountKey, Append, PageBounds, Part, Range, Registration, Store, StoreError, StoredUpload, Write,
+    AccountKey, Append, PageBounds, Part, Range, Registration, Store, StoreError, StoredGroup, StoredUpload, Write,
 };
 use bytes::Bytes;
 use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Seq, UploadId};
@@ -98,7 +98,9 @@ impl Service {
         upload: Upload,
     ) -> Result<Result<Append, Unfit>, Upload> {
         match self.groups.cached(group) {
-            Some(stored) if upload.staged().is_none() => Ok(groups::check(&stored, identity, upload, None)),
+            Some(stored) if upload.staged().is_none() && !self.may_be_behind(&stored, identity, &upload) => {
+                Ok(groups::check(&stored, identity, upload, None))
+            }
             _ => Err(upload),
         }
     }
@@ -112,7 +114,7 @@ impl Service {
     ) -> Result<Append, Refusal> {
         let staged = upload.staged();
         let (stored, parts) =
-            self.look(move |service| Ok((service.groups.load(&group)?, service.parts(staged)?))).await?;
+            self.look(move |service| Ok((service.present(&group)?, service.parts(staged)?))).await?;
         let stored = stored.ok_or(Refusal::NotMember)?;
         match groups::check(&stored, &identity, upload, parts) {
             Ok(append) => Ok(append),
@@ -205,7 +207,7 @@ impl Service {
         let group = upload.group();
         let checked = self
             .look(move |service| {
-                let (stored, parts) = (service.groups.load(&group)?, service.parts(upload.staged())?);
+                let (stored, parts) = (service.present(&group)?, service.parts(upload.staged())?);
                 Ok(groups::check_commit(stored.as_deref(), &identity, upload, parts))
             })
             .await?;
@@ -226,6 +228,15 @@ impl Service {
         let deliveries = deliveries.into_iter().map(|each| (each.device, Bytes::from(each.delivery.0)));
         let (deliveries, now) = (deliveries.collect(), clock::now());
         self.log.write(Write::StagePart(Part { upload, by, number, deliveries, now })).await
+    }
+
+    /// A group as it is now. Blocks.
+    fn present(&self, group: &GroupId) -> Result<Option<Arc<StoredGroup>>, StoreError> {
+        if self.store.is_shared() { self.groups.load_present(group) } else { self.groups.load(group) }
+    }
+
+    fn may_be_behind(&self, stored: &StoredGroup, identity: &Identity, upload: &Upload) -> bool {
+        self.store.is_shared() && groups::may_be_behind(stored, identity, upload)
     }
 
     /// The upload that an entry names, if it names one that is there. Blocks.

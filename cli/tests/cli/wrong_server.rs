@@ -90,7 +90,7 @@ error: the name alice is taken on this server
 }
 
 fn server(data: &std::path::Path, listen: &str) -> Command {
-    Command::new(server_program()).arg("--data").arg(data).args(["--listen", listen]).timeout(PATIENCE)
+    Command::new(server_program()).arg("--store").arg(format!("fjall:{}", data.display())).args(["--listen", listen]).timeout(PATIENCE)
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_server_whose_data_is_in_use() {
     let data = scratch.path().join("data");
     let _running = ServerProcess::start(&data);
     server(&data, "127.0.0.1:0").assert().failure().stdout_eq("").stderr_eq(str![[r#"
-conclave-server: [..]/data is in use by another server; stop it or choose another directory with --data
+conclave-server: [..]/data is in use by another server; stop it or choose another one with --store
 
 "#]]);
 }
@@ -120,7 +120,7 @@ fn a_server_on_a_directory_of_something_else() {
     let scratch = tempfile::tempdir().unwrap();
     std::fs::write(scratch.path().join("novel.txt"), "Chapter 1").unwrap();
     server(scratch.path(), "127.0.0.1:0").assert().failure().stdout_eq("").stderr_eq(str![[r#"
-conclave-server: [..] is not empty and not a data directory of conclave-server; choose another directory with --data
+conclave-server: [..] is not empty and not a data directory of conclave-server; choose another one with --store
 
 "#]]);
 }

@@ -46,7 +46,7 @@ impl Hub {
             id: hubs.join(sender, backlog.clone()),
             service,
             connections: RefCell::default(),
-            registry: RefCell::default(),
+            registry: RefCell::new(Registry::new(hubs.interest.clone())),
             subscribers: RefCell::default(),
             work: Rc::default(),
             next: Cell::new(0),
@@ -164,6 +164,11 @@ impl Hub {
                 }
                 backlog.fetch_sub(weight, Ordering::Relaxed);
             }
+            News::HangUp => {
+                for connection in self.connections() {
+                    connection.end(TRY_AGAIN);
+                }
+            }
             News::Close => {
                 self.closing.set(true);
                 for connection in self.connections() {
@@ -202,6 +207,8 @@ impl Hub {
         }
     }
 }
+
+const TRY_AGAIN: End = End::Close(CloseCode::Again, "the server lost sight of its database; connect again");
 
 const SHUTTING_DOWN: End = End::Close(CloseCode::Restart, "the server is shutting down");
 

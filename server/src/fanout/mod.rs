@@ -15,8 +15,11 @@ pub(crate) mod connection;
 mod feeder;
 pub(crate) mod frame;
 pub(crate) mod hub;
+mod interest;
 mod registry;
 mod sweeper;
+
+pub(crate) use interest::Interest;
 
 use crate::limits::HUB_BACKLOG_BYTES;
 use bytes::Bytes;
@@ -60,6 +63,8 @@ pub(crate) enum News {
         /// What they weigh in the hub's backlog.
         weight: usize,
     },
+    /// Nobody can say what was told to whom: close the sockets that are there.
+    HangUp,
     /// The server shuts down: close every socket.
     Close,
 }
@@ -105,6 +110,8 @@ impl Particular {
 #[derive(Debug, Default)]
 pub(crate) struct Hubs {
     hubs: Mutex<Vec<HubQueue>>,
+    /// What any of them has members of.
+    pub(crate) interest: Arc<Interest>,
 }
 
 #[derive(Debug)]
@@ -148,7 +155,14 @@ impl Hubs {
         }
     }
 
-    /// Closes every socket.
+    /// Closes every socket that is there: their clients come again, and begin where they know that they are.
+    pub(crate) fn hang_up(&self) {
+        for hub in self.hubs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let _ = hub.news.send(News::HangUp);
+        }
+    }
+
+    /// Closes every socket, and those that come.
     pub(crate) fn close(&self) {
         for hub in self.hubs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let _ = hub.news.send(News::Close);

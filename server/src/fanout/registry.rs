@@ -1,10 +1,11 @@
 //! Who of a hub is subscribed to what, and from where on.
 
-use super::Published;
+use super::{Interest, Published};
 use bytes::Bytes;
 use conclave_wire::ids::{DeviceId, GroupId, Seq};
 use slab::Slab;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A connection, as the registry sees it.
 pub(crate) trait Member: Clone {
@@ -24,6 +25,8 @@ pub(crate) type Place = usize;
 /// All subscriptions of one hub.
 pub(crate) struct Registry<M> {
     groups: HashMap<GroupId, Slab<Subscription<M>>>,
+    /// Which groups these are, with those of the other hubs.
+    interest: Arc<Interest>,
 }
 
 struct Subscription<M> {
@@ -73,17 +76,21 @@ pub(crate) enum Verdict {
     Gone,
 }
 
-impl<M> Default for Registry<M> {
-    fn default() -> Self {
-        Self { groups: HashMap::new() }
-    }
-}
-
 impl<M: Member> Registry<M> {
+    /// Without subscriptions. What comes and goes is told to `interest`.
+    pub(crate) fn new(interest: Arc<Interest>) -> Self {
+        Self { groups: HashMap::new(), interest }
+    }
+
     /// Subscribes a member from `next` on, behind at first.
     pub(crate) fn insert(&mut self, group: GroupId, member: &M, next: Seq) -> Place {
         let subscription = Subscription { member: member.clone(), next, passed: Some(Seq(0)), start: 0 };
-        let place = self.groups.entry(group).or_default().insert(subscription);
+        let interest = &self.interest;
+        let members = self.groups.entry(group).or_insert_with(|| {
+            interest.begin(group);
+            Slab::new()
+        });
+        let place = members.insert(subscription);
         member.fell_behind(group);
         place
     }
@@ -113,6 +120,7 @@ impl<M: Member> Registry<M> {
         members.try_remove(place);
         if members.is_empty() {
             self.groups.remove(group);
+            self.interest.end(group);
         }
     }
 
@@ -140,6 +148,7 @@ impl<M: Member> Registry<M> {
                 });
                 if members.is_empty() {
                     self.groups.remove(&entry.group);
+                    self.interest.end(&entry.group);
                 }
                 ended
             }
@@ -205,7 +214,6 @@ mod tests {
     use conclave_wire::entry::EntryKind;
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
-    use std::sync::Arc;
 
     const GROUP: GroupId = GroupId::from_bytes([1; 32]);
 
@@ -244,7 +252,7 @@ mod tests {
 
     /// A member that is live from entry 5 on.
     fn live() -> (Registry<Rc<Mock>>, Rc<Mock>, Place) {
-        let (mut registry, member) = (Registry::default(), Rc::new(Mock::default()));
+        let (mut registry, member) = (Registry::new(Arc::default()), Rc::new(Mock::default()));
         let place = registry.insert(GROUP, &member, Seq(5));
         let want = registry.want(&GROUP, place).unwrap();
         assert_eq!(want.next, Seq(5));

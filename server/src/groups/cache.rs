@@ -83,6 +83,34 @@ impl GroupCache {
         }
     }
 
+    /// A group as it is now, also if other servers change it: what is in memory counts only if its head still is. Blocks.
+    pub(crate) fn load_present(&self, group: &GroupId) -> Result<Option<Arc<StoredGroup>>, StoreError> {
+        if let Some(cached) = self.cached(group)
+            && self.store.head(group)? != Some(cached.public.head())
+        {
+            self.forget(group);
+        }
+        self.load(group)
+    }
+
+    /// Forgets a group, which has moved on.
+    pub(crate) fn forget(&self, group: &GroupId) {
+        let mut generations = self.lock();
+        if let Some(loading) = generations.loading.get_mut(group) {
+            loading.moves += 1;
+        }
+        generations.remove(group);
+    }
+
+    /// Forgets all groups.
+    pub(crate) fn forget_all(&self) {
+        let mut generations = self.lock();
+        generations.loading.values_mut().for_each(|loading| loading.moves += 1);
+        generations.young.clear();
+        generations.old.clear();
+        generations.leaves = 0;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Generations> {
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,7 +172,7 @@ mod tests {
         Written,
     };
     use conclave_wire::commit::UnverifiedCommit;
-    use conclave_wire::ids::{DeviceId, UploadId};
+    use conclave_wire::ids::{CommitHash, DeviceId, UploadId};
     use conclave_wire::reply::Membership;
 
     type Meanwhile = Box<dyn FnOnce(&OneGroup) + Send>;
@@ -187,6 +215,9 @@ mod tests {
         }
         fn device(&self, _: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
             unreachable!()
+        }
+        fn head(&self, _: &GroupId) -> Result<Option<CommitHash>, StoreError> {
+            Ok(Some(self.group.lock().unwrap().public.head()))
         }
         fn upload(&self, _: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
             unreachable!()

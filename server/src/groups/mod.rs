@@ -63,6 +63,18 @@ impl Upload {
     }
 }
 
+/// Whether what is known of a group may be older than what the author of an entry knows: somebody else serves the group as
+/// well. A commit is always checked against the present.
+pub(crate) fn may_be_behind(stored: &StoredGroup, author: &Identity, upload: &Upload) -> bool {
+    let epoch = match upload {
+        Upload::Message(message) => MessageEntry::parse(&message.0).ok().map(|entry| entry.header().epoch),
+        Upload::Distribution { distribution, .. } => {
+            UnverifiedDistribution::decode(&distribution.0).ok().map(|unverified| unverified.claimed().epoch)
+        }
+    };
+    stored.public.roster().index_of(&author.device).is_none() || epoch != Some(stored.public.epoch())
+}
+
 /// Checks an entry that is no commit. `parts` is the upload that it names, if it names one.
 pub(crate) fn check(
     stored: &StoredGroup,

@@ -11,7 +11,9 @@ use crate::limits::{
     ACKNOWLEDGE_EVERY, BATCH_BYTES, BATCH_WRITES, FORGET_EVERY, LOG_QUEUE_BYTES, LOG_QUEUE_PATIENCE,
     MAX_KEPT_UPLOADS, PART_ROW_OVERHEAD, RETRY_AFTER, UPLOAD_PATIENCE, WRITE_OVERHEAD,
 };
-use crate::store::{Append, Change, Rejected, Store, Write, Written};
+use crate::nodes::{Announcer, NewEntries};
+use crate::store::{Append, Change, Consequence, Rejected, Store, Write, Written};
+use conclave_wire::entry::EntryKind;
 use conclave_wire::ids::{DeviceId, Seq};
 use conclave_wire::limits::MAX_UPLOAD_BYTES;
 use conclave_wire::reply::{Refusal, Reply};
@@ -115,6 +117,8 @@ pub(crate) struct Writer {
     pub(crate) hubs: Arc<Hubs>,
     pub(crate) acknowledgements: Arc<Acknowledgements>,
     pub(crate) health: Arc<Health>,
+    /// The way to tell other nodes, if there may be any.
+    pub(crate) announcer: Option<Announcer>,
 }
 
 impl Writer {
@@ -128,6 +132,7 @@ impl Writer {
             room: room.clone(),
             acknowledged: Instant::now(),
             forgot: Instant::now(),
+            unanswered: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("conclave-log".to_owned());
         let thread = thread.spawn(move || run.run()).map_err(StartError::Thread)?;
@@ -143,6 +148,8 @@ struct Run {
     acknowledged: Instant,
     /// When uploads that nothing has named were last looked for.
     forgot: Instant,
+    /// Who must not be answered, as long as their connections may still be open: dropping an answer is one.
+    unanswered: Vec<Answer>,
 }
 
 impl Drop for Run {
@@ -152,6 +159,16 @@ impl Drop for Run {
             self.writer.health.fail();
         }
     }
+}
+
+/// What became of a batch.
+enum Outcome {
+    /// It is stored, but for what was rejected.
+    Decided(Vec<Result<Written, Rejected>>),
+    /// Nothing of it is stored.
+    Refused,
+    /// Nobody knows.
+    Unknown,
 }
 
 /// What is stored with one sync.
@@ -197,7 +214,8 @@ impl Run {
                 let Ok(order) = self.queue.try_recv() else { break };
                 batch.take(order);
             }
-            if self.forgot.elapsed() >= FORGET_EVERY {
+            // Also finds out whether a store that could not be written to can be again.
+            if self.forgot.elapsed() >= FORGET_EVERY || self.writer.health.is_troubled() {
                 self.forgot = Instant::now();
                 batch.writes.push(Write::ForgetUploads { before: clock::ago(UPLOAD_PATIENCE) });
             }
@@ -210,11 +228,17 @@ impl Run {
         }
     }
 
-    fn store(&self, batch: Batch) {
+    fn store(&mut self, batch: Batch) {
         let Batch { writes, answers, cost, flushes } = batch;
         if !writes.is_empty() {
-            let outcomes = self.write(&writes);
-            self.tell(writes, answers, outcomes);
+            match self.write(&writes) {
+                Outcome::Decided(outcomes) => self.tell(writes, answers, Some(outcomes)),
+                Outcome::Refused => self.tell(writes, answers, None),
+                Outcome::Unknown => {
+                    self.unanswered = answers;
+                    self.writer.hubs.hang_up();
+                }
+            }
         }
         self.room.add_permits(cost);
         for done in flushes {
@@ -222,17 +246,36 @@ impl Run {
         }
     }
 
-    /// `None` if the store has failed, now or before.
-    fn write(&self, writes: &[Write]) -> Option<Vec<Result<Written, Rejected>>> {
-        if !self.writer.health.is_ready() {
-            return None;
+    fn write(&self, writes: &[Write]) -> Outcome {
+        let health = &self.writer.health;
+        if health.has_failed() {
+            return Outcome::Refused;
         }
-        match self.writer.store.write(writes) {
-            Ok(outcomes) => Some(outcomes),
-            Err(error) => {
-                self.writer.health.fail();
+        let error = match self.writer.store.write(writes) {
+            Ok(outcomes) => {
+                if health.set_troubled(false) {
+                    tracing::info!("can store again");
+                }
+                return Outcome::Decided(outcomes);
+            }
+            Err(error) => error,
+        };
+        match error.consequence() {
+            Consequence::Stop => {
+                health.fail();
                 tracing::error!(%error, "cannot store; everything is refused until the server is restarted");
-                None
+                Outcome::Refused
+            }
+            Consequence::Refuse => {
+                if health.set_troubled(true) {
+                    tracing::error!(%error, "cannot store; everything is refused until it works again");
+                }
+                Outcome::Refused
+            }
+            Consequence::FallSilent => {
+                health.set_troubled(true);
+                tracing::error!(%error, "nobody is told what became of the last writes; all connections are closed");
+                Outcome::Unknown
             }
         }
     }
@@ -245,6 +288,7 @@ impl Run {
         outcomes: Option<Vec<Result<Written, Rejected>>>,
     ) {
         let mut entries = Vec::new();
+        let mut told = Vec::new();
         let mut replies = Vec::with_capacity(answers.len());
         let mut outcomes = outcomes.map(Vec::into_iter);
         let mut answers = answers.into_iter();
@@ -255,10 +299,15 @@ impl Run {
             }
             if let (Write::Append(append), Some(Ok(Written::Appended(seq)))) = (write, outcome) {
                 entries.push(publish(&append, seq));
+                let commit = append.change.kind() == EntryKind::Commit;
+                told.push(NewEntries { group: append.group, first: seq, count: 1, commit });
                 if let Change::Commit(step) = append.change {
                     self.writer.groups.advance(&append.group, *step, seq);
                 }
             }
+        }
+        if let Some(announcer) = &self.writer.announcer {
+            announcer.announce(told);
         }
         let mut through = Vec::new();
         for (answer, reply) in replies {
@@ -338,7 +387,7 @@ mod tests {
         AccountKey, Page, PageBounds, Range, StoreError, StoredAccount, StoredDevice, StoredGroup,
         StoredUpload,
     };
-    use conclave_wire::ids::{GroupId, UploadId};
+    use conclave_wire::ids::{CommitHash, GroupId, UploadId};
     use conclave_wire::public_group::PublicGroup;
     use conclave_wire::reply::Membership;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -384,6 +433,9 @@ mod tests {
         fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
             self.store.device(device)
         }
+        fn head(&self, group: &GroupId) -> Result<Option<CommitHash>, StoreError> {
+            self.store.head(group)
+        }
         fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
             self.store.upload(upload)
         }
@@ -412,6 +464,7 @@ mod tests {
                 hubs: Arc::default(),
                 acknowledgements: Arc::default(),
                 health: health.clone(),
+                announcer: None,
             };
             let (log, thread) = writer.start().unwrap();
             let alice = Person::new("alice");

@@ -8,7 +8,7 @@ use crate::store::{
     AccountKey, Page, PageBounds, Range, Rejected, Store, StoreError, StoredAccount, StoredDevice,
     StoredGroup, StoredUpload, Write, Written,
 };
-use conclave_wire::ids::{DeviceId, GroupId, UploadId};
+use conclave_wire::ids::{CommitHash, DeviceId, GroupId, UploadId};
 use conclave_wire::reply::Membership;
 use fjall::config::CompressionPolicy;
 use fjall::{
@@ -189,6 +189,10 @@ impl Store for Embedded {
 
     fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
         self.view().device(device)
+    }
+
+    fn head(&self, group: &GroupId) -> Result<Option<CommitHash>, StoreError> {
+        self.view().head_commit(group)
     }
 
     fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError> {

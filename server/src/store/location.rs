@@ -2,7 +2,7 @@
 
 use crate::error::ConfigError;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Where a server stores everything.
@@ -13,6 +13,20 @@ pub enum StoreLocation {
     Embedded(PathBuf),
     /// A PostgreSQL database, by its URL. Any number of servers may use it at once.
     Postgres(String),
+}
+
+/// The embedded store in a directory.
+impl From<PathBuf> for StoreLocation {
+    fn from(dir: PathBuf) -> Self {
+        Self::Embedded(dir)
+    }
+}
+
+/// The embedded store in a directory.
+impl From<&Path> for StoreLocation {
+    fn from(dir: &Path) -> Self {
+        Self::Embedded(dir.to_owned())
+    }
 }
 
 impl FromStr for StoreLocation {

@@ -16,7 +16,7 @@ pub use location::StoreLocation;
 
 use bytes::Bytes;
 use conclave_wire::entry::{Entry, EntryKind};
-use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq, Timestamp, UploadId};
+use conclave_wire::ids::{AccountId, CommitHash, DeviceId, Epoch, GroupId, Opaque, Seq, Timestamp, UploadId};
 use conclave_wire::name::Name;
 use conclave_wire::public_group::{PublicGroup, Step};
 use conclave_wire::reply::Membership;
@@ -52,6 +52,14 @@ pub(crate) trait Store: Send + Sync {
 
     /// A device of the directory.
     fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError>;
+
+    /// The head commit of a group, without its roster.
+    fn head(&self, group: &GroupId) -> Result<Option<CommitHash>, StoreError>;
+
+    /// Whether other servers may write to it as well, so that what was read is not true for long.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// An upload in parts, as far as it has come. `None` if there is none, it is being forgotten, or an entry has it.
     fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError>;
@@ -282,6 +290,17 @@ pub(crate) struct StoredDevice {
     pub(crate) account: AccountId,
     /// Its encoded prekeys.
     pub(crate) prekeys: Opaque,
+}
+
+/// An entry as it is for everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogEntry {
+    /// Where in the log.
+    pub(crate) seq: Seq,
+    /// What it is.
+    pub(crate) kind: EntryKind,
+    /// Its body.
+    pub(crate) body: Bytes,
 }
 
 /// An upload in parts, as far as it has come.

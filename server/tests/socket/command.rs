@@ -29,7 +29,7 @@ impl Process {
     /// A server that outlives [`Process::fill_disk`].
     pub(crate) fn on_a_small_disk(dir: &Path) -> Self {
         let server = env!("CARGO_BIN_EXE_conclave-server");
-        let script = format!("trap '' XFSZ; exec {server} --data \"$0\" --listen 127.0.0.1:0");
+        let script = format!("trap '' XFSZ; exec {server} --store \"fjall:$0\" --listen 127.0.0.1:0");
         let mut command = Command::new("sh");
         command.arg("-c").arg(script).arg(dir);
         Self::spawn(command)
@@ -57,7 +57,7 @@ impl Drop for Process {
 
 fn command(dir: &Path, listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-server"));
-    command.arg("--data").arg(dir).args(["--listen", listen]);
+    command.arg("--store").arg(format!("fjall:{}", dir.display())).args(["--listen", listen]);
     command
 }
 
@@ -82,7 +82,7 @@ fn says_what_is_wrong_and_what_to_do() {
     assert!(said.contains(&address) && said.contains("--listen"), "{said}");
     let (code, said) = refused(&path("data"), "127.0.0.1:0", &[]);
     assert_eq!(code, 4);
-    assert!(said.contains("in use by another server") && said.contains("--data"), "{said}");
+    assert!(said.contains("in use by another server") && said.contains("--store"), "{said}");
 
     std::fs::create_dir(path("old")).unwrap();
     std::fs::write(path("old").join("format"), "conclave-server data format 0\n").unwrap();

@@ -98,7 +98,7 @@ fn settings() -> String {
 }
 
 /// TLS that trusts whom the machine trusts.
-fn tls() -> Result<ClientConfig, String> {
+pub(super) fn tls() -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());

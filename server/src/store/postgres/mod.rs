@@ -5,24 +5,28 @@
 //! did. What is told to anybody is committed before, as with the embedded store.
 
 mod connect;
+mod line;
 mod migrate;
 mod rows;
 mod statement;
 mod trouble;
 mod write;
 
+pub(crate) use line::Line;
+
 use crate::error::StartError;
 use crate::limits::{DATABASE_TRIES, OUTCOME_EVERY, OUTCOME_PATIENCE};
 use crate::store::rows::View;
 use crate::store::{
-    AccountKey, Page, PageBounds, Range, Rejected, Store, StoreError, StoreLocation, StoredAccount, StoredDevice,
+    AccountKey, LogEntry, Page, PageBounds, Range, Rejected, Store, StoreError, StoreLocation, StoredAccount, StoredDevice,
     StoredGroup, StoredUpload, Write, Written,
 };
 use connect::Connections;
-use conclave_wire::ids::{DeviceId, GroupId, UploadId};
+use conclave_wire::ids::{CommitHash, DeviceId, GroupId, Seq, UploadId};
 use conclave_wire::reply::Membership;
 use deadpool_postgres::Object;
 use rows::{Moment, Seen};
+use std::collections::HashMap;
 use std::time::Instant;
 use tokio::runtime::{Handle, Runtime};
 use trouble::Trouble;
@@ -59,6 +63,32 @@ impl Postgres {
     pub(crate) fn migrate(location: &StoreLocation, url: &str) -> Result<Vec<String>, StartError> {
         let store = Self::connect(location, url)?;
         store.handle.block_on(migrate::migrate(location, &store.connections))
+    }
+
+    /// Entries of a group as they are for everybody, at most `limit`. Blocks.
+    pub(crate) fn log(
+        &self,
+        group: &GroupId,
+        first: Seq,
+        last: Seq,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        self.look(Moment::Each, |view| view.log(group, first, last, limit))
+    }
+
+    /// The last entries of groups, of those that there are. Blocks.
+    pub(crate) fn heads(&self, groups: &[GroupId]) -> Result<HashMap<GroupId, Seq>, StoreError> {
+        self.look(Moment::Each, |view| view.heads(groups))
+    }
+
+    /// What drives the connections.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// A connection that is nobody else's.
+    pub(crate) async fn line(&self) -> Result<Line, StoreError> {
+        Line::open(&self.connections).await
     }
 
     fn connect(location: &StoreLocation, url: &str) -> Result<Self, StartError> {
@@ -177,6 +207,14 @@ impl Store for Postgres {
 
     fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
         self.look(Moment::Each, |view| view.device(device))
+    }
+
+    fn head(&self, group: &GroupId) -> Result<Option<CommitHash>, StoreError> {
+        self.look(Moment::Each, |view| view.head_commit(group))
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError> {

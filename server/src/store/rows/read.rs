@@ -4,14 +4,15 @@ use super::records::{
     self, AccountRecord, DeviceRecord, HeadRecord, MemberRecord, commit_key, delivery_key, leaf_key, log_key,
     member_key,
 };
-use super::{Rows, Table};
+use super::{KeyValue, Rows, Table};
 use crate::limits::ENTRY_OVERHEAD;
 use crate::store::{
-    AccountKey, Page, PageBounds, Range, StoreError, StoredAccount, StoredDevice, StoredGroup,
+    AccountKey, LogEntry, Page, PageBounds, Range, StoreError, StoredAccount, StoredDevice, StoredGroup,
 };
 use conclave_wire::codec::Structure;
 use conclave_wire::entry::{Entry, EntryKind};
-use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq};
+use bytes::Bytes;
+use conclave_wire::ids::{AccountId, CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq};
 use conclave_wire::public_group::PublicGroup;
 use conclave_wire::reply::Membership;
 use conclave_wire::roster::Roster;
@@ -127,6 +128,40 @@ impl<R: Rows> View<R> {
     pub(in crate::store) fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
         let record = self.record::<DeviceRecord>(Table::Device, device.as_bytes())?;
         Ok(record.map(|DeviceRecord { account, prekeys }| StoredDevice { account, prekeys }))
+    }
+
+    /// The head commit of a group.
+    pub(in crate::store) fn head_commit(&self, group: &GroupId) -> Result<Option<CommitHash>, StoreError> {
+        Ok(self.head(group)?.map(|head| head.commit))
+    }
+
+    /// The last entries of groups, of those that there are.
+    pub(in crate::store) fn heads(&self, groups: &[GroupId]) -> Result<HashMap<GroupId, Seq>, StoreError> {
+        let keys: Vec<_> = groups.iter().map(|group| group.as_bytes().to_vec()).collect();
+        let mut heads = HashMap::new();
+        for (group, head) in groups.iter().zip(self.0.get_all(Table::Group, &keys)?) {
+            let Some(head) = head else { continue };
+            heads.insert(*group, records::decode::<HeadRecord>(head.as_ref())?.seq);
+        }
+        Ok(heads)
+    }
+
+    /// Entries of a group as they are for everybody, at most `limit`.
+    pub(in crate::store) fn log(
+        &self,
+        group: &GroupId,
+        first: Seq,
+        last: Seq,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        let rows = self.0.scan(Table::Log, log_key(group, first), log_key(group, last), LARGE_ROWS);
+        let entry = |row: Result<KeyValue<R::Bytes>, StoreError>| {
+            let (key, value) = row?;
+            let seq = Seq(u64::from_be_bytes(records::suffix(key.as_ref(), "log key")?));
+            let (kind, body) = records::log_entry(value.as_ref())?;
+            Ok(LogEntry { seq, kind, body: Bytes::copy_from_slice(body) })
+        };
+        rows.take(limit).map(entry).collect()
     }
 
     /// Fills a page with the entries from `first` to `last`; says whether they are all in it.
