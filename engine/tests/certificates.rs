@@ -160,6 +160,7 @@ fn skipping_a_hostile_distribution_does_not_block_the_next_commit() {
     let hostile = conclave_engine::DistributionUpload {
         distribution: Forger::of(&case.bob).distribution(hostile, Epoch(1)),
         deliveries: vec![Opaque::default(); 2],
+        recipients: Vec::new(),
     };
     case.log.distribute(&case.bob.device.id(), &hostile).unwrap();
     case.alice.catch_up(&case.log);

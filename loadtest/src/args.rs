@@ -1,6 +1,7 @@
 //! The command line as it is written.
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use conclave_server::StoreLocation;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -131,9 +132,9 @@ pub(crate) struct FanoutArgs {
     #[arg(long, value_name = "N", conflicts_with = "server")]
     pub(crate) workers: Option<usize>,
 
-    /// Where the started server keeps its data while it runs [default: a temporary directory]
-    #[arg(long, value_name = "DIR", conflicts_with = "server")]
-    pub(crate) data: Option<PathBuf>,
+    /// Where the started server stores, as it is told [default: fjall: in a temporary directory]
+    #[arg(long, value_name = "STORE", conflicts_with = "server")]
+    pub(crate) store: Option<StoreLocation>,
 
     /// Where the randomness begins; 0 takes it from the system
     #[arg(long, default_value_t = 1)]
@@ -148,8 +149,8 @@ pub(crate) struct FanoutArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
     /// Where it stores
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    #[arg(long, value_name = "STORE", env = "CONCLAVE_STORE", hide_env_values = true)]
+    pub(crate) store: StoreLocation,
 
     /// Threads that own sockets
     #[arg(long, value_name = "N")]

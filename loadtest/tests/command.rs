@@ -141,7 +141,7 @@ fn what_cannot_be_run_says_why() {
         ("fanout --members 2 --senders 3", "--senders"),
         ("fanout --duration 2h", "10s"),
         ("fanout --rate 5 --window 5", "--window"),
-        ("fanout --groups 1 --members 2 --data /proc/nowhere", "did not start"),
+        ("fanout --groups 1 --members 2 --store fjall:/proc/nowhere", "did not start"),
         ("seal --devices 1", "1"),
     ] {
         let output = loadtest(arguments, None);
@@ -163,8 +163,8 @@ fn a_report_that_cannot_be_written_is_an_error() {
 fn a_server_that_dies_is_a_violation() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Command::new(env!("CARGO_BIN_EXE_conclave-loadtest"))
-        .args(["serve", "--data"])
-        .arg(folder.path().join("data"))
+        .args(["serve", "--store"])
+        .arg(format!("fjall:{}", folder.path().join("data").display()))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -106,7 +106,9 @@ pub enum StartError {
         reason: String,
     },
     /// The database's tables are a newer server's.
-    #[error("{store} has tables of another version of the server; start the version that made them, or a newer one")]
+    #[error(
+        "{store} has tables of another version of the server; start the version that made them, or a newer one"
+    )]
     DatabaseVersion {
         /// Where it is, without the password.
         store: String,

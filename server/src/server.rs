@@ -12,9 +12,9 @@ use crate::log::{Acknowledgements, Health, LogQueue};
 use crate::name::ServerNames;
 use crate::nodes::{self, Announcer, Node};
 use crate::service::Service;
+use crate::store::embedded::Embedded;
 use crate::store::postgres::Postgres;
 use crate::store::{Store, StoreError, StoreLocation};
-use crate::store::embedded::Embedded;
 use actix_codec::Framed;
 use actix_http::{HttpService, Request, h1};
 use actix_rt::net::TcpStream;
@@ -245,8 +245,10 @@ fn open(location: &StoreLocation, hubs: Arc<Hubs>) -> Result<Opened, StartError>
             let store = Arc::new(Postgres::open(location, url)?);
             let groups = Arc::new(GroupCache::new(store.clone()));
             let node = nodes::join(&store, groups.clone(), hubs);
-            let unusable =
-                |error: StoreError| StartError::Database { store: location.to_string(), reason: error.reason() };
+            let unusable = |error: StoreError| StartError::Database {
+                store: location.to_string(),
+                reason: error.reason(),
+            };
             Ok(Opened { groups, store, node: Some(node.map_err(unusable)?) })
         }
     }

@@ -8,7 +8,8 @@ use crate::name::ServerNames;
 use crate::session::Identity;
 use crate::session::machine::Task;
 use crate::store::{
-    AccountKey, Append, PageBounds, Part, Range, Registration, Store, StoreError, StoredGroup, StoredUpload, Write,
+    AccountKey, Append, PageBounds, Part, Range, Registration, Store, StoreError, StoredGroup, StoredUpload,
+    Write,
 };
 use bytes::Bytes;
 use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Seq, UploadId};

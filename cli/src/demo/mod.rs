@@ -74,7 +74,7 @@ async fn tell(scratch: &Path, json: bool, output: &mut Output) -> Result<(), Fai
     let server_dir = scratch.join("server");
     let people_dir = scratch.join("people");
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let server = Server::start(Config::new(&server_dir, listen)).await.map_err(DemoError::Server)?;
+    let server = Server::start(Config::new(server_dir.as_path(), listen)).await.map_err(DemoError::Server)?;
 
     let empty_dir = scratch.join("server-when-empty");
     cast::copy_dir(&server_dir, &empty_dir).map_err(DemoError::Scratch)?;

@@ -176,8 +176,8 @@ pub(crate) fn free_port() -> SocketAddr {
 
 fn start_server(data: &Path, listen: SocketAddr) -> Child {
     let child = std::process::Command::new(server_program())
-        .arg("--data")
-        .arg(data)
+        .arg("--store")
+        .arg(format!("fjall:{}", data.display()))
         .args(["--listen", &listen.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

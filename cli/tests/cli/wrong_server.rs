@@ -90,7 +90,11 @@ error: the name alice is taken on this server
 }
 
 fn server(data: &std::path::Path, listen: &str) -> Command {
-    Command::new(server_program()).arg("--store").arg(format!("fjall:{}", data.display())).args(["--listen", listen]).timeout(PATIENCE)
+    Command::new(server_program())
+        .arg("--store")
+        .arg(format!("fjall:{}", data.display()))
+        .args(["--listen", listen])
+        .timeout(PATIENCE)
 }
 
 #[test]

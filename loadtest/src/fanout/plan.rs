@@ -3,8 +3,8 @@
 use super::target::Target;
 use crate::args::FanoutArgs;
 use crate::failure::Failure;
+use conclave_server::StoreLocation;
 use serde::Serialize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// What will be done.
@@ -25,7 +25,7 @@ pub(super) struct Plan {
     pub(super) target: Option<Target>,
     pub(super) pin: bool,
     pub(super) workers: Option<usize>,
-    pub(super) data: Option<PathBuf>,
+    pub(super) store: Option<StoreLocation>,
 }
 
 /// When a sender sends.
@@ -97,7 +97,7 @@ impl Plan {
             target,
             pin: args.pin,
             workers: args.workers.or(args.pin.then_some(1)),
-            data: args.data.clone(),
+            store: args.store.clone(),
         })
     }
 

@@ -5,11 +5,10 @@ use super::target::Target;
 use crate::Verdict;
 use crate::args::ServeArgs;
 use crate::failure::Failure;
-use conclave_server::{Config, Server};
+use conclave_server::{Config, Server, StoreLocation};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -21,7 +20,7 @@ const STOP: Duration = Duration::from_secs(15);
 pub(super) struct ServerProcess {
     child: Child,
     target: Target,
-    data: PathBuf,
+    store: StoreLocation,
     /// Removed after the server has stopped.
     _scratch: Option<TempDir>,
 }
@@ -36,18 +35,20 @@ pub(super) struct Usage {
 impl ServerProcess {
     /// Starts it on a free port of this machine.
     pub(super) fn start(plan: &Plan) -> Result<Self, Failure> {
-        let (scratch, data) = match &plan.data {
-            Some(data) => (None, data.clone()),
+        let (scratch, store) = match &plan.store {
+            Some(store) => (None, store.clone()),
             None => {
                 let scratch = tempfile::Builder::new().prefix("conclave-loadtest-").tempdir();
                 let scratch = scratch.map_err(Failure::system("cannot make a temporary directory"))?;
                 let data = scratch.path().join("data");
-                (Some(scratch), data)
+                (Some(scratch), StoreLocation::Embedded(data))
             }
         };
         let program = std::env::current_exe().map_err(Failure::system("cannot find this program"))?;
         let mut command = Command::new(program);
-        command.arg("serve").arg("--data").arg(&data).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Not on the command line, which everybody on the machine may read.
+        command.env("CONCLAVE_STORE", written(&store));
         if let Some(workers) = plan.workers {
             command.arg("--workers").arg(workers.to_string());
         }
@@ -65,7 +66,7 @@ impl ServerProcess {
             return Err(Failure::Server("it says why above".into()));
         }
         let target = Target::parse(url.trim(), false)?;
-        Ok(Self { child, target, data, _scratch: scratch })
+        Ok(Self { child, target, store, _scratch: scratch })
     }
 
     /// Where it listens.
@@ -80,7 +81,8 @@ impl ServerProcess {
 
     /// The kind of file system that it stores on: on one in memory, syncing costs nothing.
     pub(super) fn file_system(&self) -> Option<String> {
-        let data = fs::canonicalize(&self.data).ok()?;
+        let StoreLocation::Embedded(dir) = &self.store else { return None };
+        let data = fs::canonicalize(dir).ok()?;
         let mounts = fs::read_to_string("/proc/mounts").ok()?;
         let mounts = mounts.lines().filter_map(|line| {
             let mut fields = line.split(' ').skip(1);
@@ -88,6 +90,20 @@ impl ServerProcess {
         });
         let above = mounts.filter(|(point, _)| data.starts_with(point));
         above.max_by_key(|(point, _)| point.len()).map(|(_, kind)| kind)
+    }
+}
+
+/// A store as the server is told, password included.
+fn written(store: &StoreLocation) -> std::ffi::OsString {
+    match store {
+        StoreLocation::Embedded(dir) => {
+            let mut written = std::ffi::OsString::from("fjall:");
+            written.push(dir);
+            written
+        }
+        StoreLocation::Postgres(url) => url.into(),
+        // Stores of other kinds have to be written as they are shown.
+        other => other.to_string().into(),
     }
 }
 
@@ -136,7 +152,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Verdict, Failure> {
     }
     conclave_report::raise_file_limit();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut config = Config::new(&args.data, listen);
+    let mut config = Config::new(args.store.clone(), listen);
     if let Some(workers) = args.workers {
         config = config.with_workers(workers);
     }

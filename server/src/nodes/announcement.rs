@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn what_one_writes_another_reads() {
-        let said = Announcement { entries: vec![entries(1, 5, false), entries(2, u64::MAX, true)], more: true };
+        let said =
+            Announcement { entries: vec![entries(1, 5, false), entries(2, u64::MAX, true)], more: true };
         let texts = said.write(OTHER);
         assert_eq!(texts.len(), 1);
         assert_eq!(Announcement::read(&texts[0], ME), Some(said.clone()));

@@ -33,7 +33,12 @@ impl Announcer {
     }
 }
 
-async fn run(node: NodeId, store: Arc<Postgres>, mut waiting: Receiver<Vec<NewEntries>>, lost: Arc<AtomicBool>) {
+async fn run(
+    node: NodeId,
+    store: Arc<Postgres>,
+    mut waiting: Receiver<Vec<NewEntries>>,
+    lost: Arc<AtomicBool>,
+) {
     let mut line: Option<Line> = None;
     let mut batches = Vec::new();
     while waiting.recv_many(&mut batches, ANNOUNCEMENTS).await > 0 {

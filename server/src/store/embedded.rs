@@ -12,8 +12,8 @@ use conclave_wire::ids::{CommitHash, DeviceId, GroupId, UploadId};
 use conclave_wire::reply::Membership;
 use fjall::config::CompressionPolicy;
 use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, Snapshot,
-    UserValue,
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable,
+    Snapshot, UserValue,
 };
 use std::collections::HashMap;
 use std::path::Path;

@@ -119,7 +119,7 @@ async fn who_guesses_is_sent_away() {
 
 /// Sends bytes, and returns what comes until the server closes or a second passes.
 fn raw(server: &TestServer, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(server.server.local_addr()).unwrap();
+    let mut stream = TcpStream::connect(server.node().local_addr()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     stream.write_all(request).unwrap();
     let mut answer = Vec::new();

@@ -1,7 +1,8 @@
 //! A client for tests: requests and answers by id, pushes kept in order. Everything is bounded in time.
 
 use crate::people::{Person, Room};
-use conclave_server::{Config, Server};
+use conclave_postgres_fixture::Postgres;
+use conclave_server::{Config, Server, StoreLocation};
 use conclave_wire::codec;
 use conclave_wire::entry::Entry;
 use conclave_wire::frame::{ClientFrame, RequestId, ServerFrame};
@@ -11,6 +12,7 @@ use conclave_wire::reply::{Membership, Refusal, Reply};
 use conclave_wire::request::{Cursor, Request, WelcomeFor};
 use futures_util::{SinkExt, StreamExt};
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -20,37 +22,70 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server in a directory of its own.
+/// What a test runs against: one server in a directory of its own, or three on one database, which are to be as one.
 pub(crate) struct TestServer {
-    pub(crate) server: Server,
-    pub(crate) dir: tempfile::TempDir,
+    nodes: Vec<Server>,
+    store: TestStore,
+    /// How many clients have been sent to one.
+    served: AtomicUsize,
+}
+
+enum TestStore {
+    Dir(tempfile::TempDir),
+    Database(Postgres),
+}
+
+impl TestStore {
+    fn location(&self) -> StoreLocation {
+        match self {
+            Self::Dir(dir) => dir.path().into(),
+            Self::Database(postgres) => postgres.url("conclave").parse().unwrap(),
+        }
+    }
+
+    async fn serve(&self) -> Vec<Server> {
+        let mut nodes = Vec::new();
+        for _ in 0..if matches!(self, Self::Dir(_)) { 1 } else { 3 } {
+            let config = Config::new(self.location(), ([127, 0, 0, 1], 0).into()).with_workers(2);
+            nodes.push(Server::start(config).await.unwrap());
+        }
+        nodes
+    }
 }
 
 impl TestServer {
     pub(crate) async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let server = start(dir.path()).await;
-        Self { server, dir }
+        let store = if crate::CLUSTER {
+            let postgres = Postgres::start();
+            postgres.database("conclave");
+            TestStore::Database(postgres)
+        } else {
+            TestStore::Dir(tempfile::tempdir().unwrap())
+        };
+        Self { nodes: store.serve().await, store, served: AtomicUsize::new(0) }
     }
 
     pub(crate) async fn restart(self) -> Self {
-        self.server.shutdown().await;
-        Self { server: start(self.dir.path()).await, dir: self.dir }
+        for node in self.nodes {
+            node.shutdown().await;
+        }
+        Self { nodes: self.store.serve().await, ..self }
     }
 
+    /// The first node.
+    pub(crate) fn node(&self) -> &Server {
+        &self.nodes[0]
+    }
+
+    /// Where to connect: another node each time.
     pub(crate) fn url(&self) -> String {
-        self.server.url()
+        self.nodes[self.served.fetch_add(1, Ordering::Relaxed) % self.nodes.len()].url()
     }
 
     /// A client that has registered.
     pub(crate) async fn client(&self, person: &Person) -> Client {
         Client::registered(&self.url(), person).await
     }
-}
-
-async fn start(dir: &std::path::Path) -> Server {
-    let config = Config::new(dir, ([127, 0, 0, 1], 0).into()).with_workers(2);
-    Server::start(config).await.unwrap()
 }
 
 /// One connection.
@@ -67,8 +102,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(url: &str) -> Self {
+        Self::try_connect(url).await.unwrap()
+    }
+
+    async fn try_connect(url: &str) -> Option<Self> {
         let connecting = tokio_tungstenite::connect_async(format!("{url}/v1/socket"));
-        let (socket, _) = tokio::time::timeout(PATIENCE, connecting).await.unwrap().unwrap();
+        let (socket, _) = tokio::time::timeout(PATIENCE, connecting).await.unwrap().ok()?;
         let mut client = Self {
             socket,
             server: String::new(),
@@ -77,9 +116,9 @@ impl Client {
             replies: HashMap::new(),
             pushes: VecDeque::new(),
         };
-        let ServerFrame::Hello { name, nonce } = client.frame().await.unwrap() else { panic!("no hello") };
+        let ServerFrame::Hello { name, nonce } = client.frame().await.ok()? else { panic!("no hello") };
         (client.server, client.nonce) = (name, nonce);
-        client
+        Some(client)
     }
 
     pub(crate) async fn registered(url: &str, person: &Person) -> Self {
@@ -94,6 +133,25 @@ impl Client {
         let login = person.login(&client.server, &client.nonce);
         assert_eq!(client.ask(Request::Login { login }).await, Reply::Done);
         client
+    }
+
+    /// Connects and logs in, if the server is there and able.
+    pub(crate) async fn try_logged_in(url: &str, person: &Person) -> Option<Self> {
+        let mut client = Self::try_connect(url).await?;
+        let login = person.login(&client.server, &client.nonce);
+        client.try_done(Request::Login { login }).await.then_some(client)
+    }
+
+    /// Connects and registers, if the server is there and able.
+    pub(crate) async fn try_registered(url: &str, person: &Person) -> Option<Self> {
+        let mut client = Self::try_connect(url).await?;
+        let request = person.register(&client.server, &client.nonce);
+        client.try_done(request).await.then_some(client)
+    }
+
+    async fn try_done(&mut self, request: Request) -> bool {
+        let Ok(id) = self.send(request).await else { return false };
+        matches!(self.reply(id).await, Ok(Reply::Done))
     }
 
     /// Sends a request and waits for its answer.

@@ -17,6 +17,13 @@ impl Process {
         Self::spawn(command(dir, listen))
     }
 
+    /// One of several on one database.
+    pub(crate) fn on(database: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-server"));
+        command.env("CONCLAVE_STORE", database).args(["--listen", "127.0.0.1:0"]);
+        Self::spawn(command)
+    }
+
     fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();

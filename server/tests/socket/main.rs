@@ -4,6 +4,9 @@
 // A test that cannot go on fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+/// One server, on the embedded store.
+const CLUSTER: bool = false;
+
 mod bad_input;
 mod client;
 mod command;

@@ -15,7 +15,7 @@ async fn an_account_is_registered_found_and_logged_in() {
     let server = TestServer::start().await;
     let (alice, bob) = (Person::new("alice"), Person::new("bob"));
     let mut a = server.client(&alice).await;
-    assert_eq!(a.server, server.server.name());
+    assert_eq!(a.server, server.node().name());
     assert_eq!(a.refused(lookup("bob")).await, Refusal::UnknownName);
     let mut b = server.client(&bob).await;
     let manifest = Opaque(bob.manifest.encoded().to_vec());
@@ -72,17 +72,18 @@ async fn logins_neither_replay_nor_serve_another_server() {
     let server = TestServer::start().await;
     let alice = Person::new("alice");
     drop(server.client(&alice).await);
-    let failed = Refusal::LoginFailed { server: server.server.name().to_owned() };
+    let node = server.node();
+    let failed = Refusal::LoginFailed { server: node.name().to_owned() };
 
-    let mut first = Client::connect(&server.url()).await;
+    let mut first = Client::connect(&node.url()).await;
     let login = alice.login(&first.server, &first.nonce);
     assert_eq!(first.ask(Request::Login { login: login.clone() }).await, Reply::Done);
-    let mut second = Client::connect(&server.url()).await;
+    let mut second = Client::connect(&node.url()).await;
     assert_eq!(second.refused(Request::Login { login }).await, failed);
     let elsewhere = alice.login("chat.example:7300", &second.nonce);
     assert_eq!(second.refused(Request::Login { login: elsewhere }).await, failed);
     // As localhost it is the same server.
-    let port = server.server.local_addr().port();
+    let port = node.local_addr().port();
     let login = alice.login(&format!("localhost:{port}"), &second.nonce);
     assert_eq!(second.ask(Request::Login { login }).await, Reply::Done);
 }

@@ -3,7 +3,8 @@
 use super::trouble::no_connection;
 use crate::error::StartError;
 use crate::limits::{
-    DATABASE_CONNECT, DATABASE_LOCK, DATABASE_PATIENCE, DATABASE_READERS, DATABASE_STATEMENT, DATABASE_TRANSACTION,
+    DATABASE_CONNECT, DATABASE_LOCK, DATABASE_PATIENCE, DATABASE_READERS, DATABASE_STATEMENT,
+    DATABASE_TRANSACTION,
 };
 use crate::store::{StoreError, StoreLocation};
 use deadpool_postgres::{
@@ -30,7 +31,8 @@ impl Connections {
     /// Takes the settings from a URL. Connects to nothing yet.
     pub(super) fn new(location: &StoreLocation, url: &str) -> Result<Self, StartError> {
         let unusable = |reason: String| StartError::Database { store: location.to_string(), reason };
-        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| unusable(plain(&error)))?;
+        let mut config: Config =
+            url.parse().map_err(|error: tokio_postgres::Error| unusable(plain(&error)))?;
         config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(DATABASE_CONNECT));
         if config.get_application_name().is_none() {
             config.application_name("conclave-server");
@@ -128,7 +130,9 @@ mod tests {
         for local in ["postgres://localhost/c", "postgres://me@127.0.0.1:5433/c", "postgres:///c?host=/run"] {
             assert_eq!(mode(local), SslMode::Disable, "{local}");
         }
-        for remote in ["postgres://db.example/c", "postgres://10.0.0.7/c", "postgres://localhost,db.example/c"] {
+        for remote in
+            ["postgres://db.example/c", "postgres://10.0.0.7/c", "postgres://localhost,db.example/c"]
+        {
             assert_eq!(mode(remote), SslMode::Require, "{remote}");
         }
         assert_eq!(mode("postgres://10.0.0.7/c?sslmode=disable"), SslMode::Disable);

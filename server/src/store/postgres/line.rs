@@ -68,9 +68,7 @@ impl Line {
     }
 }
 
-async fn in_time<T>(
-    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, StoreError> {
+async fn in_time<T>(asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, StoreError> {
     match tokio::time::timeout(DATABASE_PATIENCE, asked).await {
         Ok(answer) => answer.map_err(|error| describe(&error)),
         Err(_) => Err(StoreError::Database { reason: "it does not answer in time".to_owned() }),

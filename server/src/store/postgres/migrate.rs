@@ -36,7 +36,10 @@ async fn locked(location: &StoreLocation, client: &mut Object) -> Result<Vec<Str
     let version = client.query_one("select current_setting('server_version_num')::integer", &[]).await;
     let version: i32 = version.and_then(|row| row.try_get(0)).map_err(failed)?;
     if version < OLDEST {
-        return Err(unusable(format!("it is PostgreSQL {}, and 13 is the oldest that will do", version / 10_000)));
+        return Err(unusable(format!(
+            "it is PostgreSQL {}, and 13 is the oldest that will do",
+            version / 10_000
+        )));
     }
     client.batch_execute("set statement_timeout = 0; set lock_timeout = 0").await.map_err(failed)?;
     client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(failed)?;

@@ -18,12 +18,12 @@ use crate::error::StartError;
 use crate::limits::{DATABASE_TRIES, OUTCOME_EVERY, OUTCOME_PATIENCE};
 use crate::store::rows::View;
 use crate::store::{
-    AccountKey, LogEntry, Page, PageBounds, Range, Rejected, Store, StoreError, StoreLocation, StoredAccount, StoredDevice,
-    StoredGroup, StoredUpload, Write, Written,
+    AccountKey, LogEntry, Page, PageBounds, Range, Rejected, Store, StoreError, StoreLocation, StoredAccount,
+    StoredDevice, StoredGroup, StoredUpload, Write, Written,
 };
-use connect::Connections;
 use conclave_wire::ids::{CommitHash, DeviceId, GroupId, Seq, UploadId};
 use conclave_wire::reply::Membership;
+use connect::Connections;
 use deadpool_postgres::Object;
 use rows::{Moment, Seen};
 use std::collections::HashMap;
@@ -221,7 +221,6 @@ impl Store for Postgres {
         self.look(Moment::One, |view| view.upload(upload))
     }
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,9 @@ use crate::limits::ENTRY_OVERHEAD;
 use crate::store::{
     AccountKey, LogEntry, Page, PageBounds, Range, StoreError, StoredAccount, StoredDevice, StoredGroup,
 };
+use bytes::Bytes;
 use conclave_wire::codec::Structure;
 use conclave_wire::entry::{Entry, EntryKind};
-use bytes::Bytes;
 use conclave_wire::ids::{AccountId, CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq};
 use conclave_wire::public_group::PublicGroup;
 use conclave_wire::reply::Membership;
@@ -82,9 +82,7 @@ impl<R: Rows> View<R> {
             let head: HeadRecord = records::decode(head.as_ref())?;
             let head = member.left.unwrap_or(head.seq);
             let acknowledged = match cursor {
-                Some(bytes) => {
-                    Seq(u64::from_be_bytes(records::fixed(bytes.as_ref(), "cursor")?)).min(head)
-                }
+                Some(bytes) => Seq(u64::from_be_bytes(records::fixed(bytes.as_ref(), "cursor")?)).min(head),
                 None => Seq(0),
             };
             let MemberRecord { joined, left } = member;

@@ -3,10 +3,10 @@
 //! What hangs on an entry stays where its parts were put, under the upload: so the entry itself is small, whoever it is
 //! for, and no other entry waits behind the rows of a huge one.
 
-use super::{Rows, Table};
 use super::read::View;
 use super::records::{self, UploadRecord, UploadState, UploaderRecord, log_key, part_key};
 use super::stage::Stage;
+use super::{Rows, Table};
 use crate::limits::{FORGET_ROWS, MAX_KEPT_UPLOADS, MAX_OPEN_UPLOADS};
 use crate::store::{Append, Part, Rejected, StoreError, StoredUpload, Written};
 use conclave_wire::codec;
