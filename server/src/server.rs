@@ -244,7 +244,7 @@ fn open(location: &StoreLocation, hubs: Arc<Hubs>) -> Result<Opened, StartError>
         StoreLocation::Postgres(url) => {
             let store = Arc::new(Postgres::open(location, url)?);
             let groups = Arc::new(GroupCache::new(store.clone()));
-            let node = nodes::join(&store, groups.clone(), hubs);
+            let node = nodes::join(&store, hubs);
             let unusable = |error: StoreError| StartError::Database {
                 store: location.to_string(),
                 reason: error.reason(),

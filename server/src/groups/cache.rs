@@ -94,21 +94,12 @@ impl GroupCache {
     }
 
     /// Forgets a group, which has moved on.
-    pub(crate) fn forget(&self, group: &GroupId) {
+    fn forget(&self, group: &GroupId) {
         let mut generations = self.lock();
         if let Some(loading) = generations.loading.get_mut(group) {
             loading.moves += 1;
         }
         generations.remove(group);
-    }
-
-    /// Forgets all groups.
-    pub(crate) fn forget_all(&self) {
-        let mut generations = self.lock();
-        generations.loading.values_mut().for_each(|loading| loading.moves += 1);
-        generations.young.clear();
-        generations.old.clear();
-        generations.leaves = 0;
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {

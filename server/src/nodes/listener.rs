@@ -30,7 +30,6 @@ pub(super) async fn run(shared: Arc<Shared>, first: Line) {
         }
         if let Ok(heard) = shared.listen().await {
             // What was told meanwhile is lost, also who came into which group: everybody begins anew.
-            shared.groups.forget_all();
             shared.hubs.hang_up();
             line = Some(heard);
         }
@@ -73,9 +72,6 @@ async fn listen(shared: &Arc<Shared>, mut line: Line) {
 
 /// Brings new entries to the subscribers here.
 fn publish(shared: &Shared, new: &NewEntries) -> Result<(), StoreError> {
-    if new.commit {
-        shared.groups.forget(&new.group);
-    }
     if !new.commit && !shared.hubs.interest.has(&new.group) {
         return Ok(());
     }

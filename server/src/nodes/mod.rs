@@ -11,12 +11,13 @@
 mod announcement;
 mod announcer;
 mod listener;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use announcement::NewEntries;
 pub(crate) use announcer::Announcer;
 
 use crate::fanout::Hubs;
-use crate::groups::GroupCache;
 use crate::store::StoreError;
 use crate::store::postgres::{Line, Postgres};
 use announcement::NodeId;
@@ -28,7 +29,6 @@ use tokio::task::JoinHandle;
 struct Shared {
     node: NodeId,
     store: Arc<Postgres>,
-    groups: Arc<GroupCache>,
     hubs: Arc<Hubs>,
 }
 
@@ -55,13 +55,9 @@ impl Drop for Node {
 }
 
 /// Joins the other nodes; when this returns, everything that they tell is heard. Blocks.
-pub(crate) fn join(
-    store: &Arc<Postgres>,
-    groups: Arc<GroupCache>,
-    hubs: Arc<Hubs>,
-) -> Result<(Node, Announcer), StoreError> {
+pub(crate) fn join(store: &Arc<Postgres>, hubs: Arc<Hubs>) -> Result<(Node, Announcer), StoreError> {
     let node = NodeId(rand::rng().next_u64());
-    let shared = Arc::new(Shared { node, store: store.clone(), groups, hubs });
+    let shared = Arc::new(Shared { node, store: store.clone(), hubs });
     let runtime = store.runtime();
     let line = runtime.block_on(shared.listen())?;
     let (announcer, announcing) = Announcer::start(node, store.clone());

@@ -125,13 +125,6 @@ pub(crate) struct Append {
     pub(crate) staged: Option<StagedUpload>,
 }
 
-impl Append {
-    /// Whether there is no group before it.
-    pub(crate) fn begins_its_group(&self) -> bool {
-        matches!(&self.change, Change::Commit(step) if step.commit().body().epoch == Epoch(0))
-    }
-}
-
 /// An upload as it was when the entry that names it was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StagedUpload {

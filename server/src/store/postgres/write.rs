@@ -15,8 +15,8 @@ use tokio_postgres::Error;
 /// What became of each write of a batch.
 pub(super) type Outcomes = Vec<Result<Written, Rejected>>;
 
-/// Locks that stand for subjects which have no row yet, or several: names, accounts, devices, uploads, groups that
-/// begin. Few, so that a batch cannot use up the database's room for locks.
+/// Locks that stand for subjects which have no row yet, or several: names, accounts, devices, uploads. (Of two groups that
+/// begin, the log's own key lets one in.) Few, so that a batch cannot use up the database's room for locks.
 const SUBJECT_LOCKS: u16 = 256;
 
 /// Says that a lock is one of ours.
@@ -48,9 +48,6 @@ async fn lock(client: &Object, batch: &[Write]) -> Result<HashMap<GroupId, HeadR
         match write {
             Write::Append(append) => {
                 groups.insert(append.group.as_bytes().as_slice());
-                if append.begins_its_group() {
-                    subjects.insert(subject(append.group.as_bytes()));
-                }
                 subjects.extend(append.staged.map(|staged| subject(staged.upload.as_bytes())));
             }
             Write::Register(registration) => {
