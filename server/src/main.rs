@@ -1,6 +1,7 @@
 //! The `conclave-server` command.
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use conclave_server::{Config, Server, StartError, StoreLocation, raise_open_file_limit};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -10,7 +11,30 @@ use tracing_subscriber::EnvFilter;
 /// Stores each sealed message once, durably, and pushes it to every member. Holds no key and reads nothing.
 #[derive(Parser)]
 #[command(name = "conclave-server", version, after_help = EXIT_CODES)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
+    /// Without one, it serves
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    serve: Option<Serve>,
+}
+
+/// What to do instead of serving.
+#[derive(Subcommand)]
+enum Command {
+    /// Bring a database to what this version reads and writes, as every start does, and end
+    Migrate {
+        /// The database: postgres://USER@HOST/DATABASE
+        #[arg(long, value_name = "STORE", env = "CONCLAVE_STORE", hide_env_values = true)]
+        store: StoreLocation,
+    },
+}
+
+/// How to serve.
+#[derive(Args)]
+struct Serve {
     /// Where to keep everything: fjall:DIRECTORY, created if it does not exist, or postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "STORE", env = "CONCLAVE_STORE", hide_env_values = true)]
     store: StoreLocation,
@@ -45,16 +69,40 @@ const EXIT_CODES: &str = "Exit codes: 0 stopped by a signal, 2 wrong arguments, 
                           else";
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    start_log(arguments.log_format);
+    let Arguments { command, serve: settings } = Arguments::parse();
+    let settings = match (command, settings) {
+        (Some(Command::Migrate { store }), _) => {
+            start_log(LogFormat::Pretty);
+            return end(migrate(&store));
+        }
+        (None, Some(settings)) => settings,
+        (None, None) => Arguments::command().error(ErrorKind::MissingRequiredArgument, NOTHING_TO_DO).exit(),
+    };
+    start_log(settings.log_format);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}"), 1),
     };
-    match runtime.block_on(serve(arguments)) {
+    end(runtime.block_on(serve(settings)))
+}
+
+const NOTHING_TO_DO: &str = "--store and --listen are needed to serve; --help shows more";
+
+fn end(ended: Result<(), Failure>) -> ExitCode {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { message, code }) => fail(&message, code),
     }
+}
+
+fn migrate(store: &StoreLocation) -> Result<(), Failure> {
+    let done = conclave_server::migrate(store)?;
+    for migration in &done {
+        println!("{migration}");
+    }
+    let word = if done.is_empty() { "had nothing to change" } else { "is up to date" };
+    println!("{store} {word}");
+    Ok(())
 }
 
 /// What the command ends with.
@@ -79,7 +127,7 @@ impl From<StartError> for Failure {
     }
 }
 
-async fn serve(arguments: Arguments) -> Result<(), Failure> {
+async fn serve(settings: Serve) -> Result<(), Failure> {
     // Each connection is an open file, and the usual limit is 1,024.
     let files = raise_open_file_limit();
     tracing::debug!(files, "limit on open files");
@@ -88,7 +136,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot_hear)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_hear)?;
 
-    let Arguments { store, listen, name, workers, .. } = arguments;
+    let Serve { store, listen, name, workers, .. } = settings;
     let mut server = Server::start(Config { store, listen, name, workers }).await?;
     println!("conclave-server {} listening on {}", server.name(), server.url());
     tokio::select! {

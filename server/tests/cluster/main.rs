@@ -17,6 +17,7 @@ mod crash;
 mod groups;
 #[path = "../socket/live.rs"]
 mod live;
+mod migrate;
 #[path = "../socket/people.rs"]
 mod people;
 #[path = "../socket/registration.rs"]

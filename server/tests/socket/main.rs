@@ -8,7 +8,9 @@
 const CLUSTER: bool = false;
 
 mod bad_input;
+#[allow(dead_code)] // some of it is for several servers
 mod client;
+#[allow(dead_code)]
 mod command;
 mod crash;
 mod groups;
