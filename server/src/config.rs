@@ -3,6 +3,7 @@
 use crate::error::ConfigError;
 use crate::limits::MAX_WORKERS;
 use crate::store::StoreLocation;
+use crate::transport::certificates::TlsFiles;
 use std::net::SocketAddr;
 
 /// Settings of one server.
@@ -15,6 +16,8 @@ pub struct Config {
     /// The authority under which clients reach this server and for which they sign their logins, `host` or
     /// `host:port`. May be left out on a loopback address.
     pub name: Option<String>,
+    /// The certificate for `wss://`; without one, connections are not encrypted.
+    pub tls: Option<TlsFiles>,
     /// Threads that own sockets; one per core if left out.
     pub workers: Option<usize>,
 }
@@ -22,12 +25,17 @@ pub struct Config {
 impl Config {
     /// The settings that have no default.
     pub fn new(store: impl Into<StoreLocation>, listen: SocketAddr) -> Self {
-        Self { store: store.into(), listen, name: None, workers: None }
+        Self { store: store.into(), listen, name: None, tls: None, workers: None }
     }
 
     /// Sets the name under which clients reach this server.
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self }
+    }
+
+    /// Sets the certificate, and with it that connections are encrypted.
+    pub fn with_tls(self, files: TlsFiles) -> Self {
+        Self { tls: Some(files), ..self }
     }
 
     /// Sets the number of threads that own sockets.

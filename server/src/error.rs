@@ -1,5 +1,6 @@
 //! Why a server does not start.
 
+use crate::transport::certificates::TlsError;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -113,6 +114,9 @@ pub enum StartError {
         /// Where it is, without the password.
         store: String,
     },
+    /// The certificate cannot be used.
+    #[error("cannot offer TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The system refuses to start a thread.
     #[error("cannot start a thread: {0}; free some memory or raise the limit on threads")]
     Thread(#[source] std::io::Error),

@@ -3,10 +3,10 @@
 use crate::fanout::hub::Hub;
 use crate::log::Health;
 use crate::session::socket;
+use crate::transport::Accepted;
 use actix_codec::Framed;
 use actix_http::body::BoxBody;
 use actix_http::{Request, Response, StatusCode, h1, ws};
-use actix_rt::net::TcpStream;
 use actix_web::{HttpResponse, web};
 use futures_util::SinkExt;
 use std::rc::Rc;
@@ -42,7 +42,7 @@ fn not_a_browser_page() -> HttpResponse {
 pub(crate) async fn upgrade(
     hub: Rc<Hub>,
     request: Request,
-    mut framed: Framed<TcpStream, h1::Codec>,
+    mut framed: Framed<Accepted, h1::Codec>,
 ) -> Result<(), actix_web::Error> {
     let handshake = if request.path() == SOCKET_PATH {
         ws::handshake(request.head()).map_err(Response::<BoxBody>::from)
@@ -64,7 +64,7 @@ pub(crate) async fn upgrade(
             // The HTTP side's buffer is empty, but large.
             read = bytes::BytesMut::new();
         }
-        Box::pin(socket::serve(hub, io, read)).await;
+        Box::pin(socket::serve(hub, io.into(), read)).await;
     }
     Ok(())
 }

@@ -31,11 +31,13 @@ mod server;
 mod service;
 mod session;
 mod store;
+mod transport;
 
 pub use config::Config;
 pub use error::{ConfigError, StartError};
 pub use server::{Server, migrate, raise_open_file_limit};
 pub use store::StoreLocation;
+pub use transport::certificates::{TlsError, TlsFiles};
 
 #[cfg(test)]
 #[path = "../tests/socket/people.rs"]

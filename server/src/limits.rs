@@ -20,6 +20,9 @@ pub(crate) const BACKLOG: u32 = 4096;
 /// Time to log in. A phone on a bad network needs three round trips.
 pub(crate) const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Time for a TLS handshake, on the same network.
+pub(crate) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+
 /// Failed logins of one connection; a client that holds the right key needs one.
 pub(crate) const MAX_FAILED_LOGINS: u8 = 4;
 

@@ -2,8 +2,9 @@
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use conclave_server::{Config, Server, StartError, StoreLocation, raise_open_file_limit};
+use conclave_server::{Config, Server, StartError, StoreLocation, TlsFiles, raise_open_file_limit};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -47,6 +48,14 @@ struct Serve {
     #[arg(long, value_name = "HOST:PORT", env = "CONCLAVE_NAME")]
     name: Option<String>,
 
+    /// PEM file with the server's certificate and those that lead from it to an authority; read again on SIGHUP
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_TLS_CERT", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_TLS_KEY", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
     /// Threads that own sockets [default: one per core]
     #[arg(long, value_name = "N", env = "CONCLAVE_WORKERS")]
     workers: Option<usize>,
@@ -65,7 +74,7 @@ enum LogFormat {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 stopped by a signal, 2 wrong arguments, 3 cannot listen, 4 store in use by \
-                          another server, 5 store of another version or not a store, 6 store not usable, 1 anything \
+                          another server, 5 store of another version or not a store, 6 store not usable, 7 certificate not usable, 1 anything \
                           else";
 
 fn main() -> ExitCode {
@@ -121,6 +130,7 @@ impl From<StartError> for Failure {
             | StartError::DataForeign { .. }
             | StartError::DatabaseVersion { .. } => 5,
             StartError::Data { .. } | StartError::Database { .. } => 6,
+            StartError::Tls(_) => 7,
             _ => 1,
         };
         Self { message: error.to_string(), code }
@@ -136,15 +146,24 @@ async fn serve(settings: Serve) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot_hear)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_hear)?;
 
-    let Serve { store, listen, name, workers, .. } = settings;
-    let mut server = Server::start(Config { store, listen, name, workers }).await?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(cannot_hear)?;
+
+    let Serve { store, listen, name, tls_cert, tls_key, workers, .. } = settings;
+    let tls = tls_cert.zip(tls_key).map(|(certificates, key)| TlsFiles { certificates, key });
+    let mut server = Server::start(Config { store, listen, name, tls, workers }).await?;
     println!("conclave-server {} listening on {}", server.name(), server.url());
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = server.ended() => {
-            let message = "the server ended by itself; the log above says why".to_owned();
-            return Err(Failure { message, code: 1 });
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => match server.reload_certificates() {
+                Ok(()) => tracing::info!("read the certificate again"),
+                Err(error) => tracing::error!(%error, "the certificate stays what it was"),
+            },
+            () = server.ended() => {
+                let message = "the server ended by itself; the log above says why".to_owned();
+                return Err(Failure { message, code: 1 });
+            }
         }
     }
     tracing::info!("stopping");

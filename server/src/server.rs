@@ -15,11 +15,14 @@ use crate::service::Service;
 use crate::store::embedded::Embedded;
 use crate::store::postgres::Postgres;
 use crate::store::{Store, StoreError, StoreLocation};
+use crate::transport::certificates::{Certificates, TlsError};
+use crate::transport::{Accepted, Acceptor};
 use actix_codec::Framed;
-use actix_http::{HttpService, Request, h1};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol, Request, h1};
 use actix_rt::net::TcpStream;
 use actix_server::ServerHandle;
-use actix_service::{fn_service, map_config};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::App;
 use actix_web::dev::AppConfig;
 use std::io;
@@ -34,6 +37,7 @@ use tokio::sync::oneshot;
 pub struct Server {
     local_addr: SocketAddr,
     names: Arc<ServerNames>,
+    certificates: Option<Arc<Certificates>>,
     control: Control,
 }
 
@@ -79,8 +83,15 @@ impl Server {
     }
 
     /// What a client on this machine dials, as in `ws://127.0.0.1:7300`. The socket's path is `/v1/socket`.
+    /// With TLS, it dials the name that is in the certificate instead.
     pub fn url(&self) -> String {
-        format!("ws://{}", self.local_addr)
+        let scheme = if self.certificates.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{}", self.local_addr)
+    }
+
+    /// Reads certificate and key again, for connections from now on. On an error everything stays as it is.
+    pub fn reload_certificates(&self) -> Result<(), TlsError> {
+        self.certificates.as_ref().map_or(Ok(()), |certificates| certificates.reload())
     }
 
     /// Returns when the server has ended by itself, which it does only if it cannot go on.
@@ -166,13 +177,13 @@ async fn run(config: Config, started: oneshot::Sender<Result<Server, StartError>
             return;
         }
     };
-    let Parts { listener, local_addr, service, hubs, writer, node } = parts;
+    let Parts { listener, local_addr, certificates, acceptor, service, hubs, writer, node } = parts;
     let open = Arc::new(AtomicUsize::new(0));
     let names = service.names.clone();
     let control_log = service.log.clone();
     let workers = config.worker_count();
     // Each worker's hub holds a share of this; the last one gone lets go of the log and the store.
-    let bound = serve(workers, listener, &service, &hubs, &open);
+    let bound = serve(workers, listener, acceptor, &service, &hubs, &open);
     drop(service);
     let actix = match bound {
         Ok(actix) => actix,
@@ -182,7 +193,7 @@ async fn run(config: Config, started: oneshot::Sender<Result<Server, StartError>
         }
     };
     let control = Control { actix: actix.handle(), hubs, log: Some(control_log), open, down: None };
-    let server = Server { local_addr, names, control };
+    let server = Server { local_addr, names, certificates, control };
     if started.send(Ok(server)).is_ok()
         && let Err(error) = actix.await
     {
@@ -196,6 +207,8 @@ async fn run(config: Config, started: oneshot::Sender<Result<Server, StartError>
 struct Parts {
     listener: TcpListener,
     local_addr: SocketAddr,
+    certificates: Option<Arc<Certificates>>,
+    acceptor: Acceptor,
     service: Arc<Service>,
     hubs: Arc<Hubs>,
     writer: std::thread::JoinHandle<()>,
@@ -204,6 +217,9 @@ struct Parts {
 }
 
 async fn prepare(config: &Config) -> Result<Parts, StartError> {
+    let certificates = config.tls.clone().map(Certificates::load).transpose()?;
+    let acceptor =
+        Acceptor::new(certificates.as_ref()).map_err(|error| StartError::Thread(io::Error::other(error)))?;
     let (listener, local_addr) = listen(config.listen)?;
     let names = Arc::new(ServerNames::new(config.name.as_deref(), local_addr)?);
     let location = config.store.clone();
@@ -224,7 +240,7 @@ async fn prepare(config: &Config) -> Result<Parts, StartError> {
     };
     let (log, writer) = writer.start()?;
     let service = Arc::new(Service { names, store, groups, log, acknowledgements, health });
-    Ok(Parts { listener, local_addr, service, hubs, writer, node })
+    Ok(Parts { listener, local_addr, certificates, acceptor, service, hubs, writer, node })
 }
 
 /// A store, with what stands before it.
@@ -285,6 +301,7 @@ fn listen(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
 fn serve(
     workers: usize,
     listener: TcpListener,
+    acceptor: Acceptor,
     service: &Arc<Service>,
     hubs: &Arc<Hubs>,
     open: &Arc<AtomicUsize>,
@@ -300,13 +317,23 @@ fn serve(
             let hub = Hub::start(service.clone(), &hubs, open.clone());
             let health = service.health.clone();
             let app = App::new().configure(move |config| http::routes(config, health.clone()));
-            HttpService::build()
-                .tcp_nodelay(true)
-                .upgrade(fn_service(move |(request, framed): (Request, Framed<TcpStream, h1::Codec>)| {
+            let http = HttpService::build()
+                .upgrade(fn_service(move |(request, framed): (Request, Framed<Accepted, h1::Codec>)| {
                     http::upgrade(Rc::clone(&hub), request, framed)
                 }))
-                .finish(map_config(app, |_| AppConfig::default()))
-                .tcp()
+                .finish(map_config(app, |_| AppConfig::default()));
+            let acceptor = acceptor.clone();
+            let accept = move |stream: TcpStream| {
+                let acceptor = acceptor.clone();
+                async move {
+                    // Small frames wait for nothing: a round of the hub is one write.
+                    stream.set_nodelay(true)?;
+                    let peer = stream.peer_addr().ok();
+                    let accepted = acceptor.accept(stream).await?;
+                    Ok::<_, DispatchError>((accepted, Protocol::Http1, peer))
+                }
+            };
+            fn_service(accept).and_then(http)
         })?;
     Ok(server.run())
 }

@@ -1,6 +1,6 @@
 //! The client: one open profile.
 
-use crate::connection::Address;
+use crate::connection::Servers;
 use crate::directory::Names;
 use crate::error::ClientError;
 use crate::handout::Handout;
@@ -19,7 +19,7 @@ use std::path::Path;
 /// after a semicolon, what to do.
 pub struct Client {
     pub(crate) identity: Identity,
-    pub(crate) address: Address,
+    pub(crate) servers: Servers,
     pub(crate) profile: ProfileRow,
     pub(crate) local: Local,
     pub(crate) session: Session,
@@ -54,7 +54,7 @@ impl Client {
         server: &str,
         plain: bool,
     ) -> Result<Self, ClientError> {
-        Address::parse(server, plain)?;
+        Servers::parse(server, plain)?;
         let wanted = ProfileRow {
             name,
             server: server.to_owned(),
@@ -94,7 +94,7 @@ impl Client {
         };
         Ok(Self {
             identity,
-            address: Address::parse(&row.server, row.plain)?,
+            servers: Servers::parse(&row.server, row.plain)?,
             profile: row,
             local: Local::new(store, device)?,
             session: Session::default(),

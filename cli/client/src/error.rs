@@ -84,10 +84,18 @@ pub enum ClientError {
         /// Why.
         source: Source,
     },
-    /// The server goes by another name than it was dialled by.
+    /// Nobody vouches for the server's certificate: it may be somebody else.
     #[error(
-        "the server at {dialled} calls itself {name}; use the address ws://{name}, or set the server's name"
+        "the server {server} is not trusted: {reason}; check the address, and that this machine knows the authority that issued its certificate (SSL_CERT_FILE names one)"
     )]
+    Untrusted {
+        /// The address.
+        server: String,
+        /// What is wrong with its certificate.
+        reason: String,
+    },
+    /// The server goes by another name than it was dialled by.
+    #[error("the server at {dialled} calls itself {name}; dial that, or set the server's name")]
     ServerName {
         /// The name that follows from the address.
         dialled: String,
@@ -275,7 +283,7 @@ impl ClientError {
     /// | 7 | no profile, one too many, or in use |
     /// | 8 | wrong passphrase or key file |
     /// | 9 | the profile is damaged, of another version, or its disk fails |
-    /// | 10 | the server refused, or speaks another version |
+    /// | 10 | the server refused, is not trusted, or speaks another version |
     /// | 11 | the message or label cannot be used |
     /// | 12 | the message is kept and goes out by itself: not to be sent again |
     pub fn exit_code(&self) -> u8 {
@@ -296,6 +304,7 @@ impl ClientError {
             Self::ProfileDamaged { .. } | Self::ProfileVersion { .. } | Self::Storage { .. } => 9,
             Self::OtherServerVersion { .. }
             | Self::ServerName { .. }
+            | Self::Untrusted { .. }
             | Self::BadAddress { .. }
             | Self::NotRegistered { .. }
             | Self::NameTaken { .. }

@@ -49,7 +49,22 @@ impl Client {
         self.session.connection = None;
         self.session.subscribed = false;
         self.session.behind = true;
-        let mut connection = Connection::dial(&self.address).await?;
+        // Any node will do: the first that can be reached and is able.
+        for _ in 1..self.servers.count() {
+            match self.connect().await {
+                Err(error) if error.is_temporary() => self.servers.turn(),
+                connected => return connected,
+            }
+        }
+        let connected = self.connect().await;
+        if connected.as_ref().is_err_and(ClientError::is_temporary) {
+            self.servers.turn();
+        }
+        connected
+    }
+
+    async fn connect(&mut self) -> Result<(), ClientError> {
+        let mut connection = Connection::dial(self.servers.current()?).await?;
         self.identify(&mut connection).await?;
         self.publish_prekeys(&mut connection).await?;
         self.session.connection = Some(connection);
@@ -75,7 +90,7 @@ impl Client {
             let changes = changes.map_err(|e| ClientError::Internal { what: e.to_string() })?;
             self.local.write(|step| step.apply(&changes))?;
         }
-        let login = self.local.device.login(self.address.name(), connection.nonce());
+        let login = self.local.device.login(self.servers.current()?.name(), connection.nonce());
         let published = self.profile.manifest == Some(self.local.device.manifest().hash());
         if self.profile.registered && published && self.local.device.staged_manifest().is_none() {
             let reply = connection.request(Request::Login { login }).await?;
@@ -126,9 +141,10 @@ impl Client {
             Reply::Refused { refusal: Refusal::NameTaken } => {
                 Err(ClientError::NameTaken { name: self.profile.name.clone() })
             }
-            Reply::Refused { refusal: Refusal::LoginFailed { server } } => {
-                Err(ClientError::ServerName { dialled: self.address.name().to_owned(), name: server })
-            }
+            Reply::Refused { refusal: Refusal::LoginFailed { server } } => Err(ClientError::ServerName {
+                dialled: self.servers.current()?.name().to_owned(),
+                name: server,
+            }),
             Reply::Refused { refusal: Refusal::NotRegistered } => {
                 Err(ClientError::NotRegistered { server: self.identity.server.clone() })
             }

@@ -13,6 +13,7 @@ mod help;
 mod output;
 mod story;
 mod support;
+mod tls;
 mod wrong_input;
 mod wrong_profile;
 mod wrong_server;

@@ -54,7 +54,7 @@ fn addresses() {
     let output = town.conclave("alice").args(["init", "alice", "--server", "http://localhost:1"]).assert();
     output.stderr_eq(str![[r#"
 error: http://localhost:1 is not an address to connect to
-  → write it as ws://HOST:PORT
+  → write it as wss://HOST:PORT, or ws://HOST:PORT on this machine
 
 "#]]);
 }

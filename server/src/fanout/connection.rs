@@ -6,8 +6,8 @@ use crate::limits::{
     DROP_AFTER, FRAMES_PER_WRITE, LOGIN_DEADLINE, OUTBOX_BYTES, OUTBOX_LOW, PING_AFTER, STUCK_AFTER,
 };
 use crate::session::Identity;
+use crate::transport::Transport;
 use actix_http::ws::CloseCode;
-use actix_rt::net::TcpStream;
 use bytes::Bytes;
 use conclave_wire::ids::{DeviceId, GroupId};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -40,7 +40,7 @@ pub(crate) struct Work {
 /// One socket. Everything happens on its worker's thread; nothing here is held across an `await`.
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
-    stream: TcpStream,
+    transport: Transport,
     outbox: RefCell<Outbox>,
     work: Rc<Work>,
     /// Is in `work.dirty`.
@@ -108,11 +108,11 @@ struct Outbox {
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, stream: TcpStream, work: Rc<Work>) -> Self {
+    pub(crate) fn new(id: ConnectionId, transport: Transport, work: Rc<Work>) -> Self {
         let now = Instant::now();
         Self {
             id,
-            stream,
+            transport,
             outbox: RefCell::default(),
             work,
             dirty: Cell::new(false),
@@ -165,7 +165,7 @@ impl Connection {
 
     async fn keep_writing(self: Rc<Self>) {
         loop {
-            let written = match self.stream.writable().await {
+            let written = match self.transport.writable().await {
                 Ok(()) => self.write(),
                 Err(error) => Err(error),
             };
@@ -187,7 +187,7 @@ impl Connection {
     fn write(&self) -> io::Result<bool> {
         let mut outbox = self.outbox.borrow_mut();
         while !outbox.frames.is_empty() {
-            match outbox.write_some(&self.stream) {
+            match outbox.write_some(&self.transport) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     outbox.advance(written);
@@ -198,7 +198,8 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
-        let (empty, low) = (outbox.frames.is_empty(), outbox.bytes <= OUTBOX_LOW);
+        let empty = outbox.frames.is_empty() && self.transport.try_flush()?;
+        let low = outbox.bytes <= OUTBOX_LOW;
         drop(outbox);
         if low {
             self.reader.has_room();
@@ -209,7 +210,7 @@ impl Connection {
 
     /// Reads what there is. 0 bytes is the end.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.stream.try_read(buffer)?;
+        let read = self.transport.try_read(buffer)?;
         self.heard.set(Instant::now());
         self.pinged.set(false);
         Ok(read)
@@ -222,7 +223,7 @@ impl Connection {
                 return Err(end);
             }
             tokio::select! {
-                readable = self.stream.readable() => return readable.map_err(|_| End::Gone),
+                readable = self.transport.readable() => return readable.map_err(|_| End::Gone),
                 () = self.reader.wake.notified() => {}
             }
         }
@@ -230,7 +231,7 @@ impl Connection {
 
     /// Waits until there is something to read, whatever else happens.
     pub(crate) async fn readable_at_the_end(&self) -> io::Result<()> {
-        self.stream.readable().await
+        self.transport.readable().await
     }
 
     /// Waits until the client has taken its answers, and the disk its appends, so far that it may ask for more.
@@ -298,6 +299,7 @@ impl Connection {
     /// Gives up on what waits.
     pub(crate) fn abandon(&self) {
         self.end.set(Some(End::Gone));
+        self.transport.finish();
         *self.outbox.borrow_mut() = Outbox::default();
     }
 
@@ -342,7 +344,7 @@ pub(super) enum Silence {
 }
 
 impl Outbox {
-    fn write_some(&self, stream: &TcpStream) -> io::Result<usize> {
+    fn write_some(&self, transport: &Transport) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
         let mut written = self.written;
         let mut count = 0;
@@ -351,7 +353,7 @@ impl Outbox {
             written = 0;
             count += 1;
         }
-        stream.try_write_vectored(slices.get(..count).unwrap_or_default())
+        transport.try_write_vectored(slices.get(..count).unwrap_or_default())
     }
 
     fn advance(&mut self, written: usize) {
@@ -393,6 +395,7 @@ impl Member for Rc<Connection> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_rt::net::TcpStream;
     use conclave_wire::ids::{AccountId, DeviceKey};
     use std::time::Duration;
     use tokio::io::AsyncReadExt;
@@ -402,7 +405,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
-        let connection = Connection::new(ConnectionId(1), accepted.unwrap().0, Rc::default());
+        let connection = Connection::new(ConnectionId(1), accepted.unwrap().0.into(), Rc::default());
         (Rc::new(connection), client.unwrap())
     }
 

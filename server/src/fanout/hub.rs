@@ -5,8 +5,8 @@ use super::registry::{Member, Place, Registry};
 use super::{ConnectionId, HubId, Hubs, News, Published, feeder, frame, sweeper};
 use crate::limits::HUB_BATCH;
 use crate::service::Service;
+use crate::transport::Transport;
 use actix_http::ws::CloseCode;
-use actix_rt::net::TcpStream;
 use conclave_wire::frame::RequestId;
 use conclave_wire::ids::{DeviceId, GroupId, Seq};
 use conclave_wire::limits::MAX_CURSORS;
@@ -59,10 +59,10 @@ impl Hub {
     }
 
     /// Takes over a socket.
-    pub(crate) fn open(&self, stream: TcpStream) -> Rc<Connection> {
+    pub(crate) fn open(&self, transport: Transport) -> Rc<Connection> {
         let id = ConnectionId(self.next.get());
         self.next.set(id.0 + 1);
-        let connection = Rc::new(Connection::new(id, stream, self.work.clone()));
+        let connection = Rc::new(Connection::new(id, transport, self.work.clone()));
         self.connections.borrow_mut().insert(id, connection.clone());
         self.open.fetch_add(1, Ordering::AcqRel);
         if self.closing.get() {

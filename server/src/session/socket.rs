@@ -11,8 +11,8 @@ use crate::groups::Upload;
 use crate::limits::{CLOSE_LINGER, CLOSE_LINGER_BYTES, MAX_IN_FLIGHT};
 use crate::log::Answer;
 use crate::store::Registration;
+use crate::transport::Transport;
 use actix_http::ws::CloseCode;
-use actix_rt::net::TcpStream;
 use bytes::BytesMut;
 use conclave_wire::frame::RequestId;
 use conclave_wire::ids::GroupId;
@@ -32,9 +32,9 @@ thread_local! {
 }
 
 /// Serves a client until one side has enough. `read` is what came together with the handshake.
-pub(crate) async fn serve(hub: Rc<Hub>, stream: TcpStream, read: BytesMut) {
+pub(crate) async fn serve(hub: Rc<Hub>, transport: Transport, read: BytesMut) {
     let nonce = Nonce::from_bytes(rand::random());
-    let connection = hub.open(stream);
+    let connection = hub.open(transport);
     connection.push(frame::hello(hub.service.names.announced(), nonce));
     let session = Session::new(hub.service.names.clone(), nonce);
     let mut socket = Socket { hub, connection, session, reader: Reader::new(read) };
@@ -246,7 +246,7 @@ impl Socket {
 mod tests {
     use super::*;
 
-    fn size_of_future<F>(_: impl Fn(Rc<Hub>, TcpStream, BytesMut) -> F) -> usize {
+    fn size_of_future<F>(_: impl Fn(Rc<Hub>, Transport, BytesMut) -> F) -> usize {
         size_of::<F>()
     }
 

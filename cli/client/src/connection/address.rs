@@ -7,36 +7,56 @@ use tokio_tungstenite::tungstenite::http::Uri;
 /// Where the server's socket is, below its address.
 const PATH: &str = "/v1/socket";
 
-const DEFAULT_PORT: u16 = 80;
+/// How a server is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    /// As it is.
+    Ws,
+    /// Encrypted on the way.
+    Wss,
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Ws => 80,
+            Self::Wss => 443,
+        }
+    }
+}
 
 /// A server's address, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
     given: String,
+    scheme: Scheme,
     host: String,
     port: u16,
     name: String,
 }
 
 impl Address {
-    /// Parses `ws://host:port`. Without encryption on the way, an eavesdropper learns what a server learns: who talks to
-    /// whom. So other hosts than this one are refused unless `plain` allows it.
+    /// Parses `wss://host:port` or `ws://host:port`. Without encryption on the way, an eavesdropper learns what a server
+    /// learns: who talks to whom. So with `ws` other hosts than this one are refused unless `plain` allows it.
     pub(crate) fn parse(given: &str, plain: bool) -> Result<Self, ClientError> {
         let refuse = |why| ClientError::BadAddress { address: given.to_owned(), why };
-        let form = "write it as ws://HOST:PORT";
+        let form = "write it as wss://HOST:PORT, or ws://HOST:PORT on this machine";
         let uri: Uri = given.parse().map_err(|_| refuse(form))?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => {
-                return Err(refuse(
-                    "wss:// is not built in yet; use ws:// to this machine, or through a tunnel",
-                ));
-            }
+        let scheme = match uri.scheme_str() {
+            Some("ws") => Scheme::Ws,
+            Some("wss") => Scheme::Wss,
             _ => return Err(refuse(form)),
-        }
+        };
         let authority = uri.authority().ok_or_else(|| refuse(form))?;
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() || authority.as_str().contains('@') {
-            return Err(refuse("give host and port alone: ws://HOST:PORT"));
+            return Err(refuse("give host and port alone: wss://HOST:PORT"));
         }
         let host = authority.host().to_ascii_lowercase();
         if host.is_empty() {
@@ -45,20 +65,20 @@ impl Address {
         // `port_u16` is absent for "host:" and "host:99999" as well, where the text goes on after the host.
         let port = match authority.port_u16() {
             Some(port) => port,
-            None if authority.as_str().len() == authority.host().len() => DEFAULT_PORT,
+            None if authority.as_str().len() == authority.host().len() => scheme.port(),
             None => return Err(refuse("the port must be a number from 1 to 65535")),
         };
         if port == 0 {
             return Err(refuse("the port must be a number from 1 to 65535"));
         }
-        if !plain && !is_loopback(&host) {
+        if scheme == Scheme::Ws && !plain && !is_loopback(&host) {
             return Err(refuse(
-                "ws:// is not encrypted on the way, so it is allowed to this machine alone; use a tunnel, or allow it \
+                "ws:// is not encrypted on the way, so it is allowed to this machine alone; use wss://, or allow it \
                  explicitly",
             ));
         }
-        let name = if port == DEFAULT_PORT { host.clone() } else { format!("{host}:{port}") };
-        Ok(Self { given: given.to_owned(), host, port, name })
+        let name = if port == scheme.port() { host.clone() } else { format!("{host}:{port}") };
+        Ok(Self { given: given.to_owned(), scheme, host, port, name })
     }
 
     /// As the user wrote it.
@@ -77,11 +97,16 @@ impl Address {
         let same_machine = || {
             let (host, port) = match name.rsplit_once(':') {
                 Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()),
-                _ => (name, Some(DEFAULT_PORT)),
+                _ => (name, Some(self.scheme.port())),
             };
             is_loopback(&self.host) && is_loopback(host) && port == Some(self.port)
         };
         name == self.name || same_machine()
+    }
+
+    /// Whether what goes to the server is encrypted on the way.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.scheme == Scheme::Wss
     }
 
     /// What the operating system dials.
@@ -91,7 +116,7 @@ impl Address {
 
     /// What the handshake asks for.
     pub(super) fn url(&self) -> String {
-        format!("ws://{}{PATH}", self.name)
+        format!("{}://{}{PATH}", self.scheme.name(), self.name)
     }
 }
 
@@ -116,10 +141,14 @@ mod tests {
             ("ws://localhost", "localhost", ("localhost", 80)),
             ("ws://localhost:80", "localhost", ("localhost", 80)),
             ("ws://[::1]:7300", "[::1]:7300", ("::1", 7300)),
+            ("wss://Chat.Example", "chat.example", ("chat.example", 443)),
+            ("wss://chat.example:443", "chat.example", ("chat.example", 443)),
+            ("wss://chat.example:80", "chat.example:80", ("chat.example", 80)),
         ] {
             let address = Address::parse(given, false).unwrap();
             assert_eq!((address.name(), address.socket()), (name, socket), "{given}");
-            assert_eq!(address.url(), format!("ws://{name}/v1/socket"));
+            let scheme = given.split(':').next().unwrap();
+            assert_eq!(address.url(), format!("{scheme}://{name}/v1/socket"));
         }
     }
 
@@ -142,7 +171,8 @@ mod tests {
             ("", "ws://HOST:PORT"),
             ("127.0.0.1:7300", "ws://HOST:PORT"),
             ("http://127.0.0.1:7300", "ws://HOST:PORT"),
-            ("wss://chat.example", "not built in"),
+            ("wss://", "wss://HOST:PORT"),
+            ("wss://chat.example/path", "host and port alone"),
             ("ws://chat.example:7300", "not encrypted"),
             ("ws://127.0.0.1.evil.example:7300", "not encrypted"),
             ("ws://127.0.0.1:7300/path", "host and port alone"),

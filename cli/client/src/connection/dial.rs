@@ -1,7 +1,7 @@
 //! Dialling: from an address to a connection whose server has said who it is.
 
 use super::pump::{self, Shared, Socket};
-use super::{Address, Connection, PUSH_QUEUE, WRITE_QUEUE};
+use super::{Address, Connection, PUSH_QUEUE, WRITE_QUEUE, tls};
 use crate::error::{ClientError, Source};
 use conclave_wire::codec::{self, DecodeError};
 use conclave_wire::frame::ServerFrame;
@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{Connector, client_async_tls_with_config};
 
 /// How long until the server has said hello.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,7 +27,10 @@ impl Connection {
             .await
             .map_err(|_| unreachable("it does not answer".into()))?
             .map_err(|failure| match failure {
-                Failure::Unreachable(source) => unreachable(source),
+                Failure::Unreachable(source) => match tls::distrust(source.as_ref()) {
+                    Some(reason) => ClientError::Untrusted { server: address.as_given().to_owned(), reason },
+                    None => unreachable(source),
+                },
                 Failure::Foreign(what) => ClientError::OtherServerVersion { what },
             })?;
         if !address.may_be(&name) {
@@ -58,7 +61,13 @@ async fn greet(address: &Address) -> Result<(Socket, String, Nonce), Failure> {
     // Small frames wait for nothing: a request is one write.
     stream.set_nodelay(true)?;
     let config = WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
-    let (mut socket, _) = client_async_with_config(address.url(), stream, Some(config)).await?;
+    let connector = if address.is_encrypted() {
+        tls::connector().map_err(Failure::Unreachable)?
+    } else {
+        Connector::Plain
+    };
+    let (mut socket, _) =
+        client_async_tls_with_config(address.url(), stream, Some(config), Some(connector)).await?;
     loop {
         match socket.next().await {
             Some(Ok(Message::Binary(bytes))) => {

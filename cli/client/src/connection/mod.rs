@@ -7,8 +7,11 @@
 mod address;
 mod dial;
 mod pump;
+mod servers;
+mod tls;
 
 pub(crate) use address::Address;
+pub(crate) use servers::Servers;
 
 use crate::error::ClientError;
 use conclave_wire::codec;
