@@ -18,6 +18,8 @@ pub struct Config {
     pub name: Option<String>,
     /// The certificate for `wss://`; without one, connections are not encrypted.
     pub tls: Option<TlsFiles>,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served to the operator; nowhere if left out.
+    pub watch: Option<SocketAddr>,
     /// Threads that own sockets; one per core if left out.
     pub workers: Option<usize>,
 }
@@ -25,7 +27,7 @@ pub struct Config {
 impl Config {
     /// The settings that have no default.
     pub fn new(store: impl Into<StoreLocation>, listen: SocketAddr) -> Self {
-        Self { store: store.into(), listen, name: None, tls: None, workers: None }
+        Self { store: store.into(), listen, name: None, tls: None, watch: None, workers: None }
     }
 
     /// Sets the name under which clients reach this server.
@@ -36,6 +38,11 @@ impl Config {
     /// Sets the certificate, and with it that connections are encrypted.
     pub fn with_tls(self, files: TlsFiles) -> Self {
         Self { tls: Some(files), ..self }
+    }
+
+    /// Sets where the operator sees what the server counts; port 0 takes a free one.
+    pub fn with_watch(self, listen: SocketAddr) -> Self {
+        Self { watch: Some(listen), ..self }
     }
 
     /// Sets the number of threads that own sockets.

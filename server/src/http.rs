@@ -4,6 +4,7 @@ use crate::fanout::hub::Hub;
 use crate::log::Health;
 use crate::session::socket;
 use crate::transport::Accepted;
+use crate::watch;
 use actix_codec::Framed;
 use actix_http::body::BoxBody;
 use actix_http::{Request, Response, StatusCode, h1, ws};
@@ -24,12 +25,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, health: Arc<Health>) {
 }
 
 async fn ready(health: Arc<Health>) -> HttpResponse {
-    if health.is_ready() {
-        HttpResponse::Ok().body("ready\n")
-    } else {
-        HttpResponse::ServiceUnavailable()
-            .body("cannot store anything; see the log, then restart the server\n")
-    }
+    watch::ready(&health)
 }
 
 fn not_a_browser_page() -> HttpResponse {

@@ -25,6 +25,7 @@ mod groups;
 mod http;
 mod limits;
 mod log;
+mod metrics;
 mod name;
 mod nodes;
 mod server;
@@ -32,6 +33,7 @@ mod service;
 mod session;
 mod store;
 mod transport;
+mod watch;
 
 pub use config::Config;
 pub use error::{ConfigError, StartError};

@@ -56,6 +56,10 @@ struct Serve {
     #[arg(long, value_name = "FILE", env = "CONCLAVE_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
+    /// Where the operator finds /metrics, /healthz and /readyz, as in 127.0.0.1:7301 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "CONCLAVE_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
+
     /// Threads that own sockets [default: one per core]
     #[arg(long, value_name = "N", env = "CONCLAVE_WORKERS")]
     workers: Option<usize>,
@@ -148,10 +152,13 @@ async fn serve(settings: Serve) -> Result<(), Failure> {
 
     let mut hangup = signal(SignalKind::hangup()).map_err(cannot_hear)?;
 
-    let Serve { store, listen, name, tls_cert, tls_key, workers, .. } = settings;
+    let Serve { store, listen, name, tls_cert, tls_key, metrics_listen: watch, workers, .. } = settings;
     let tls = tls_cert.zip(tls_key).map(|(certificates, key)| TlsFiles { certificates, key });
-    let mut server = Server::start(Config { store, listen, name, tls, workers }).await?;
+    let mut server = Server::start(Config { store, listen, name, tls, watch, workers }).await?;
     println!("conclave-server {} listening on {}", server.name(), server.url());
+    if let Some(watch) = server.watch_addr() {
+        tracing::info!(%watch, "metrics are served");
+    }
     loop {
         tokio::select! {
             _ = terminate.recv() => break,

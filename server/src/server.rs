@@ -9,6 +9,7 @@ use crate::http;
 use crate::limits::{BACKLOG, MAX_CONNECTIONS_PER_WORKER, READERS_PER_WORKER, SHUTDOWN_DEADLINE};
 use crate::log::writer::Writer;
 use crate::log::{Acknowledgements, Health, LogQueue};
+use crate::metrics::Metrics;
 use crate::name::ServerNames;
 use crate::nodes::{self, Announcer, Node};
 use crate::service::Service;
@@ -17,6 +18,7 @@ use crate::store::postgres::Postgres;
 use crate::store::{Store, StoreError, StoreLocation};
 use crate::transport::certificates::{Certificates, TlsError};
 use crate::transport::{Accepted, Acceptor};
+use crate::watch::{Watch, Watched};
 use actix_codec::Framed;
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, Protocol, Request, h1};
@@ -38,6 +40,7 @@ pub struct Server {
     local_addr: SocketAddr,
     names: Arc<ServerNames>,
     certificates: Option<Arc<Certificates>>,
+    watch_addr: Option<SocketAddr>,
     control: Control,
 }
 
@@ -75,6 +78,11 @@ impl Server {
     /// Where it listens, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Where the operator's port is, if there is one.
+    pub fn watch_addr(&self) -> Option<SocketAddr> {
+        self.watch_addr
     }
 
     /// The name under which it accepts logins.
@@ -181,6 +189,12 @@ async fn run(config: Config, started: oneshot::Sender<Result<Server, StartError>
     let open = Arc::new(AtomicUsize::new(0));
     let names = service.names.clone();
     let control_log = service.log.clone();
+    let watched = Watched {
+        metrics: service.metrics.clone(),
+        health: service.health.clone(),
+        room: service.log.room(),
+        open: open.clone(),
+    };
     let workers = config.worker_count();
     // Each worker's hub holds a share of this; the last one gone lets go of the log and the store.
     let bound = serve(workers, listener, acceptor, &service, &hubs, &open);
@@ -192,12 +206,23 @@ async fn run(config: Config, started: oneshot::Sender<Result<Server, StartError>
             return;
         }
     };
+    let watch = match config.watch.map(|listen| open_watch(listen, &watched)).transpose() {
+        Ok(watch) => watch,
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
     let control = Control { actix: actix.handle(), hubs, log: Some(control_log), open, down: None };
-    let server = Server { local_addr, names, certificates, control };
+    let watch_addr = watch.as_ref().map(|watch| watch.local_addr);
+    let server = Server { local_addr, names, certificates, watch_addr, control };
     if started.send(Ok(server)).is_ok()
         && let Err(error) = actix.await
     {
         tracing::error!(%error, "the server ended");
+    }
+    if let Some(watch) = watch {
+        watch.close().await;
     }
     // The workers' threads let go of the log when they are gone; then the writer ends, the store's last user.
     let _ = actix_rt::task::spawn_blocking(move || writer.join()).await;
@@ -229,6 +254,8 @@ async fn prepare(config: &Config) -> Result<Parts, StartError> {
     let Opened { store, groups, node } =
         opened.map_err(|error| StartError::Thread(io::Error::other(error)))??;
     let (node, announcer) = node.unzip();
+    let metrics = Metrics::new().map_err(|error| StartError::Thread(io::Error::other(error)))?;
+    let metrics = Arc::new(metrics);
     let (acknowledgements, health) = (Arc::<Acknowledgements>::default(), Arc::<Health>::default());
     let writer = Writer {
         store: store.clone(),
@@ -237,9 +264,10 @@ async fn prepare(config: &Config) -> Result<Parts, StartError> {
         acknowledgements: acknowledgements.clone(),
         health: health.clone(),
         announcer,
+        metrics: metrics.clone(),
     };
     let (log, writer) = writer.start()?;
-    let service = Arc::new(Service { names, store, groups, log, acknowledgements, health });
+    let service = Arc::new(Service { names, store, groups, log, acknowledgements, health, metrics });
     Ok(Parts { listener, local_addr, certificates, acceptor, service, hubs, writer, node })
 }
 
@@ -296,6 +324,11 @@ fn listen(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
         io::ErrorKind::AddrInUse => StartError::PortTaken { listen },
         _ => StartError::Listen { listen, source },
     })
+}
+
+fn open_watch(listen_on: SocketAddr, watched: &Watched) -> Result<Watch, StartError> {
+    let (listener, _) = listen(listen_on)?;
+    Watch::open(listener, watched).map_err(|source| StartError::Listen { listen: listen_on, source })
 }
 
 fn serve(

@@ -4,6 +4,7 @@ use crate::clock;
 use crate::groups::{self, CheckedCommit, CommitUpload, GroupCache, Unfit, Upload};
 use crate::limits::{MAX_GROUPS_LISTED, PAGE_BYTES, PAGE_ENTRIES};
 use crate::log::{Acknowledgements, Answer, Health, LogQueue};
+use crate::metrics::Metrics;
 use crate::name::ServerNames;
 use crate::session::Identity;
 use crate::session::machine::Task;
@@ -32,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) acknowledgements: Arc<Acknowledgements>,
     /// Whether anything can be stored.
     pub(crate) health: Arc<Health>,
+    /// What is counted.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Service {

@@ -35,6 +35,10 @@ pub(crate) struct Work {
     pub(crate) dirty: RefCell<Vec<Rc<Connection>>>,
     /// Those with a subscription that fell behind.
     pub(crate) behind: RefCell<Vec<Rc<Connection>>>,
+    /// How many entries were queued for members since that was last counted.
+    pub(crate) pushed: Cell<u64>,
+    /// How many subscriptions were sent to the log since that was last counted.
+    pub(crate) fell: Cell<u64>,
 }
 
 /// One socket. Everything happens on its worker's thread; nothing here is held across an `await`.
@@ -380,12 +384,14 @@ impl Member for Rc<Connection> {
         let room = self.outbox.borrow().bytes < OUTBOX_BYTES && self.end.get().is_none();
         if room {
             self.push(frame.clone());
+            self.work.pushed.set(self.work.pushed.get() + 1);
         }
         room
     }
 
     fn fell_behind(&self, group: GroupId) {
         self.behind.borrow_mut().push_back(group);
+        self.work.fell.set(self.work.fell.get() + 1);
         if !self.feeding.get() {
             self.work.behind.borrow_mut().push(self.clone());
         }

@@ -65,6 +65,7 @@ impl Hub {
         let connection = Rc::new(Connection::new(id, transport, self.work.clone()));
         self.connections.borrow_mut().insert(id, connection.clone());
         self.open.fetch_add(1, Ordering::AcqRel);
+        self.service.metrics.connections.increment(1);
         if self.closing.get() {
             connection.end(SHUTTING_DOWN);
         }
@@ -151,6 +152,9 @@ impl Hub {
         for connection in dirty {
             connection.flush();
         }
+        let metrics = &self.service.metrics;
+        metrics.pushes.increment(self.work.pushed.take());
+        metrics.fell_behind.increment(self.work.fell.take());
     }
 
     fn hear(self: &Rc<Self>, news: News, backlog: &AtomicUsize) {
@@ -182,6 +186,7 @@ impl Hub {
         let connections = self.connections.borrow();
         // Whoever asked may be gone.
         let Some(connection) = connections.get(&id) else { return };
+        self.service.metrics.answered(&reply);
         connection.push(frame::reply(request, reply));
         connection.answered();
     }

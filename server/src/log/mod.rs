@@ -4,7 +4,7 @@ mod acknowledgements;
 pub(crate) mod writer;
 
 pub(crate) use acknowledgements::Acknowledgements;
-pub(crate) use writer::{Answer, LogQueue};
+pub(crate) use writer::{Answer, LogQueue, Room};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -11,6 +11,7 @@ use crate::limits::{
     ACKNOWLEDGE_EVERY, BATCH_BYTES, BATCH_WRITES, FORGET_EVERY, LOG_QUEUE_BYTES, LOG_QUEUE_PATIENCE,
     MAX_KEPT_UPLOADS, PART_ROW_OVERHEAD, RETRY_AFTER, UPLOAD_PATIENCE, WRITE_OVERHEAD,
 };
+use crate::metrics::Metrics;
 use crate::nodes::{Announcer, NewEntries};
 use crate::store::{Append, Change, Consequence, Rejected, Store, Write, Written};
 use conclave_wire::entry::EntryKind;
@@ -50,7 +51,23 @@ pub(crate) struct LogQueue {
     room: Arc<Semaphore>,
 }
 
+/// How full the queue is, for those who only look.
+#[derive(Clone, Debug)]
+pub(crate) struct Room(Arc<Semaphore>);
+
+impl Room {
+    /// Bytes that wait.
+    pub(crate) fn taken(&self) -> usize {
+        LOG_QUEUE_BYTES.saturating_sub(self.0.available_permits())
+    }
+}
+
 impl LogQueue {
+    /// How full it is.
+    pub(crate) fn room(&self) -> Room {
+        Room(self.room.clone())
+    }
+
     /// Queues a write, waiting a while for room. A refusal to queue it is returned and does not go to `answer`.
     pub(crate) async fn submit(&self, write: Write, answer: Answer) -> Result<(), Refusal> {
         let cost = cost(&write);
@@ -119,6 +136,7 @@ pub(crate) struct Writer {
     pub(crate) health: Arc<Health>,
     /// The way to tell other nodes, if there may be any.
     pub(crate) announcer: Option<Announcer>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Writer {
@@ -251,7 +269,10 @@ impl Run {
         if health.has_failed() {
             return Outcome::Refused;
         }
-        let error = match self.writer.store.write(writes) {
+        let begun = Instant::now();
+        let written = self.writer.store.write(writes);
+        self.writer.metrics.wrote(writes.len(), begun.elapsed(), written.is_ok());
+        let error = match written {
             Ok(outcomes) => {
                 if health.set_troubled(false) {
                     tracing::info!("can store again");
@@ -298,6 +319,7 @@ impl Run {
                 replies.push((answer, reply(&write, outcome.as_ref())));
             }
             if let (Write::Append(append), Some(Ok(Written::Appended(seq)))) = (write, outcome) {
+                self.writer.metrics.appended(&append.change);
                 entries.push(publish(&append, seq));
                 let commit = append.change.kind() == EntryKind::Commit;
                 told.push(NewEntries { group: append.group, first: seq, count: 1, commit });
@@ -465,6 +487,7 @@ mod tests {
                 acknowledgements: Arc::default(),
                 health: health.clone(),
                 announcer: None,
+                metrics: Arc::new(Metrics::new().unwrap()),
             };
             let (log, thread) = writer.start().unwrap();
             let alice = Person::new("alice");

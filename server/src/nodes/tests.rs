@@ -2,6 +2,7 @@
 
 use crate::groups::{Attached, CommitUpload, GroupCache, Upload};
 use crate::log::writer::Writer;
+use crate::metrics::Metrics;
 use crate::name::ServerNames;
 use crate::people::{Person, Room};
 use crate::service::Service;
@@ -27,11 +28,13 @@ fn node(url: &str) -> Arc<Service> {
         acknowledgements: Arc::default(),
         health: Arc::default(),
         announcer: None,
+        metrics: Arc::new(Metrics::new().unwrap()),
     };
+    let metrics = writer.metrics.clone();
     let (acknowledgements, health) = (writer.acknowledgements.clone(), writer.health.clone());
     let (log, _) = writer.start().unwrap();
     let names = Arc::new(ServerNames::new(None, "127.0.0.1:7300".parse().unwrap()).unwrap());
-    Arc::new(Service { names, store, groups, log, acknowledgements, health })
+    Arc::new(Service { names, store, groups, log, acknowledgements, health, metrics })
 }
 
 fn identity(person: &Person) -> Identity {

@@ -150,6 +150,7 @@ impl Socket {
     }
 
     fn identify(&mut self, id: RequestId, identity: Identity, reply: Reply) {
+        self.hub.service.metrics.logged_in(&reply);
         if reply == Reply::Done {
             self.session.identify(identity);
             self.connection.identify(identity);
@@ -199,6 +200,7 @@ impl Socket {
     }
 
     fn answer(&self, id: RequestId, reply: Reply) {
+        self.hub.service.metrics.answered(&reply);
         self.connection.push(frame::reply(id, reply));
     }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -106,7 +106,12 @@ impl Client {
     }
 
     async fn try_connect(url: &str) -> Option<Self> {
-        let connecting = tokio_tungstenite::connect_async(format!("{url}/v1/socket"));
+        Self::connect_over(url, Connector::Plain).await
+    }
+
+    pub(crate) async fn connect_over(url: &str, connector: Connector) -> Option<Self> {
+        let url = format!("{url}/v1/socket");
+        let connecting = tokio_tungstenite::connect_async_tls_with_config(url, None, true, Some(connector));
         let (socket, _) = tokio::time::timeout(PATIENCE, connecting).await.unwrap().ok()?;
         let mut client = Self {
             socket,

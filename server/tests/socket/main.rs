@@ -15,5 +15,7 @@ mod command;
 mod crash;
 mod groups;
 mod live;
+mod metrics;
 mod people;
 mod registration;
+mod tls;
