@@ -114,6 +114,12 @@ pub enum StartError {
         /// Where it is, without the password.
         store: String,
     },
+    /// The store was being imported into, and that did not come to its end.
+    #[error("an import into {store} did not finish; import again, into an empty store")]
+    Unfinished {
+        /// Which store.
+        store: String,
+    },
     /// The certificate cannot be used.
     #[error("cannot offer TLS: {0}")]
     Tls(#[from] TlsError),

@@ -37,8 +37,9 @@ mod watch;
 
 pub use config::Config;
 pub use error::{ConfigError, StartError};
-pub use server::{Server, migrate, raise_open_file_limit};
-pub use store::StoreLocation;
+pub use server::{Server, raise_open_file_limit};
+pub use store::archive::{ArchiveError, Moved};
+pub use store::{StoreLocation, export, import, migrate};
 pub use transport::certificates::{TlsError, TlsFiles};
 
 #[cfg(test)]

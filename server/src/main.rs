@@ -2,10 +2,13 @@
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use conclave_server::{Config, Server, StartError, StoreLocation, TlsFiles, raise_open_file_limit};
+use conclave_server::{
+    ArchiveError, Config, Moved, Server, StartError, StoreLocation, TlsFiles, raise_open_file_limit,
+};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +33,26 @@ enum Command {
         /// The database: postgres://USER@HOST/DATABASE
         #[arg(long, value_name = "STORE", env = "CONCLAVE_STORE", hide_env_values = true)]
         store: StoreLocation,
+    },
+    /// Write everything that a store holds to a new file; the embedded store's server has to be stopped
+    Export {
+        /// The store: fjall:DIRECTORY or postgres://USER@HOST/DATABASE
+        #[arg(long, value_name = "STORE", env = "CONCLAVE_STORE", hide_env_values = true)]
+        store: StoreLocation,
+
+        /// The file, which must not be there yet
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Put everything that was exported into an empty store
+    Import {
+        /// The store: fjall:DIRECTORY or postgres://USER@HOST/DATABASE
+        #[arg(long, value_name = "STORE", env = "CONCLAVE_STORE", hide_env_values = true)]
+        store: StoreLocation,
+
+        /// The file
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
     },
 }
 
@@ -84,9 +107,9 @@ const EXIT_CODES: &str = "Exit codes: 0 stopped by a signal, 2 wrong arguments, 
 fn main() -> ExitCode {
     let Arguments { command, serve: settings } = Arguments::parse();
     let settings = match (command, settings) {
-        (Some(Command::Migrate { store }), _) => {
+        (Some(command), _) => {
             start_log(LogFormat::Pretty);
-            return end(migrate(&store));
+            return end(perform(command));
         }
         (None, Some(settings)) => settings,
         (None, None) => Arguments::command().error(ErrorKind::MissingRequiredArgument, NOTHING_TO_DO).exit(),
@@ -105,6 +128,43 @@ fn end(ended: Result<(), Failure>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { message, code }) => fail(&message, code),
+    }
+}
+
+fn perform(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Migrate { store } => migrate(&store),
+        Command::Export { store, to } => {
+            let moved = conclave_server::export(&store, &to, &mut report())?;
+            println!("{store} is in {}: {} rows, {} bytes", to.display(), moved.rows, moved.bytes);
+            Ok(())
+        }
+        Command::Import { store, from } => {
+            let moved = conclave_server::import(&store, &from, &mut report())?;
+            println!("{} is in {store}: {} rows, {} bytes", from.display(), moved.rows, moved.bytes);
+            Ok(())
+        }
+    }
+}
+
+/// Tells every few seconds how far it is.
+fn report() -> impl FnMut(Moved) {
+    const EVERY: Duration = Duration::from_secs(2);
+    let mut told = Instant::now();
+    move |moved| {
+        if told.elapsed() >= EVERY {
+            told = Instant::now();
+            eprintln!("{} rows, {} bytes so far", moved.rows, moved.bytes);
+        }
+    }
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Store(error) => error.into(),
+            error => Self { message: error.to_string(), code: 6 },
+        }
     }
 }
 
@@ -134,6 +194,7 @@ impl From<StartError> for Failure {
             | StartError::DataForeign { .. }
             | StartError::DatabaseVersion { .. } => 5,
             StartError::Data { .. } | StartError::Database { .. } => 6,
+            StartError::Unfinished { .. } => 6,
             StartError::Tls(_) => 7,
             _ => 1,
         };

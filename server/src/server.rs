@@ -13,9 +13,7 @@ use crate::metrics::Metrics;
 use crate::name::ServerNames;
 use crate::nodes::{self, Announcer, Node};
 use crate::service::Service;
-use crate::store::embedded::Embedded;
-use crate::store::postgres::Postgres;
-use crate::store::{Store, StoreError, StoreLocation};
+use crate::store::{self, OpenStore, Store, StoreError, StoreLocation};
 use crate::transport::certificates::{Certificates, TlsError};
 use crate::transport::{Accepted, Acceptor};
 use crate::watch::{Watch, Watched};
@@ -278,15 +276,14 @@ struct Opened {
     node: Option<(Node, Announcer)>,
 }
 
-/// Opens a store. Blocks.
+/// Opens a store, and joins the other servers that use it. Blocks.
 fn open(location: &StoreLocation, hubs: Arc<Hubs>) -> Result<Opened, StartError> {
-    match location {
-        StoreLocation::Embedded(dir) => {
-            let store: Arc<dyn Store> = Arc::new(Embedded::open(dir)?);
+    match store::open(location)? {
+        OpenStore::Embedded(store) => {
+            let store: Arc<dyn Store> = store;
             Ok(Opened { groups: Arc::new(GroupCache::new(store.clone())), store, node: None })
         }
-        StoreLocation::Postgres(url) => {
-            let store = Arc::new(Postgres::open(location, url)?);
+        OpenStore::Postgres(store) => {
             let groups = Arc::new(GroupCache::new(store.clone()));
             let node = nodes::join(&store, hubs);
             let unusable = |error: StoreError| StartError::Database {
@@ -295,15 +292,6 @@ fn open(location: &StoreLocation, hubs: Arc<Hubs>) -> Result<Opened, StartError>
             };
             Ok(Opened { groups, store, node: Some(node.map_err(unusable)?) })
         }
-    }
-}
-
-/// Brings a database to what this server reads and writes, as every start does, and says what was changed: so that it can
-/// be done before the servers are. The embedded store has nothing to change. Blocks.
-pub fn migrate(location: &StoreLocation) -> Result<Vec<String>, StartError> {
-    match location {
-        StoreLocation::Embedded(_) => Ok(Vec::new()),
-        StoreLocation::Postgres(url) => Postgres::migrate(location, url),
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::error::StartError;
 use crate::limits::MAX_CACHED_HEADS;
 use crate::store::format::DataDir;
-use crate::store::rows::{HeadRecord, KeyValue, Rows, Stage, Staged, Table, View};
+use crate::store::rows::{
+    AllRows, HeadRecord, KeyValue, Rows, Stage, Staged, Table, UNFINISHED, View, page_of,
+};
 use crate::store::{
     AccountKey, Page, PageBounds, Range, Rejected, Store, StoreError, StoredAccount, StoredDevice,
     StoredGroup, StoredUpload, Write, Written,
@@ -85,6 +87,11 @@ impl Embedded {
         Ok(Self { db, keyspaces, heads: Mutex::default(), _dir: dir })
     }
 
+    /// Whether an import into it has not come to its end.
+    pub(crate) fn is_unfinished(&self) -> Result<bool, StoreError> {
+        Ok(self.rows().get(Table::State, UNFINISHED)?.is_some())
+    }
+
     fn rows(&self) -> At<'_, Snapshot> {
         At { keyspaces: &self.keyspaces, at: self.db.snapshot() }
     }
@@ -126,6 +133,33 @@ fn plain(error: &fjall::Error) -> String {
             "the storage engine's files are damaged; restore a backup".to_owned()
         }
         other => other.to_string(),
+    }
+}
+
+impl AllRows for Embedded {
+    fn page(
+        &self,
+        table: Table,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue<Vec<u8>>>, StoreError> {
+        page_of(&self.rows(), table, after, limit)
+    }
+
+    fn put(&self, table: Table, rows: Vec<KeyValue<Vec<u8>>>) -> Result<(), StoreError> {
+        let mut batch = OwnedWriteBatch::with_capacity(self.db.clone(), rows.len());
+        batch = batch.durability(Some(PersistMode::SyncData));
+        for (key, value) in rows {
+            batch.insert(self.keyspaces.of(table)?, key, value);
+        }
+        Ok(batch.commit()?)
+    }
+
+    fn remove(&self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        let mut batch = OwnedWriteBatch::with_capacity(self.db.clone(), 1);
+        batch = batch.durability(Some(PersistMode::SyncData));
+        batch.remove(self.keyspaces.of(table)?, key);
+        Ok(batch.commit()?)
     }
 }
 

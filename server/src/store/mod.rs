@@ -4,15 +4,19 @@
 //! durable once, and decides about each write in order, because only there is it known what the writes before it did.
 //! The methods block; they are called from threads that may. `contract.rs` is the suite that every backend passes.
 
+pub(crate) mod archive;
 #[cfg(test)]
 pub(crate) mod contract;
 pub(crate) mod embedded;
 mod format;
 mod location;
+mod opening;
 pub(crate) mod postgres;
 mod rows;
 
 pub use location::StoreLocation;
+pub(crate) use opening::{OpenStore, open};
+pub use opening::{export, import, migrate};
 
 use bytes::Bytes;
 use conclave_wire::entry::{Entry, EntryKind};

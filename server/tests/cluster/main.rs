@@ -18,6 +18,7 @@ mod groups;
 #[path = "../socket/live.rs"]
 mod live;
 mod migrate;
+mod moving;
 #[path = "../socket/people.rs"]
 mod people;
 #[path = "../socket/registration.rs"]

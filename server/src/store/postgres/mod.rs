@@ -4,6 +4,7 @@
 //! locks what it is about, so that of two nodes which change one group or take one name the second sees what the first
 //! did. What is told to anybody is committed before, as with the embedded store.
 
+mod all;
 mod connect;
 mod line;
 mod migrate;
@@ -12,11 +13,12 @@ mod statement;
 mod trouble;
 mod write;
 
+pub(crate) use all::Whole;
 pub(crate) use line::Line;
 
 use crate::error::StartError;
 use crate::limits::{DATABASE_TRIES, OUTCOME_EVERY, OUTCOME_PATIENCE};
-use crate::store::rows::View;
+use crate::store::rows::{Rows, Table, UNFINISHED, View};
 use crate::store::{
     AccountKey, LogEntry, Page, PageBounds, Range, Rejected, Store, StoreError, StoreLocation, StoredAccount,
     StoredDevice, StoredGroup, StoredUpload, Write, Written,
@@ -89,6 +91,17 @@ impl Postgres {
     /// A connection that is nobody else's.
     pub(crate) async fn line(&self) -> Result<Line, StoreError> {
         Line::open(&self.connections).await
+    }
+
+    /// Whether an import into it has not come to its end. Blocks.
+    pub(crate) fn is_unfinished(&self) -> Result<bool, StoreError> {
+        self.look(Moment::Each, |view| Ok(view.0.get(Table::State, UNFINISHED)?.is_some()))
+    }
+
+    /// Everything that is there now, whatever servers write meanwhile. Blocks.
+    pub(crate) fn snapshot(&self) -> Result<Whole<'_>, StoreError> {
+        let client = self.handle.block_on(self.connections.reader())?;
+        Ok(Whole::new(&self.handle, client))
     }
 
     fn connect(location: &StoreLocation, url: &str) -> Result<Self, StartError> {

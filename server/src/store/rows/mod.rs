@@ -22,6 +22,7 @@
 //!     part       upload │ device             what the upload has for that device
 //!     uploader   device │                    UploaderRecord
 //!     named      group │ seq                 the upload whose parts hang on the entry
+//!     state      what │                      about the store as a whole
 //! ```
 
 mod read;
@@ -52,10 +53,11 @@ pub(super) enum Table {
     Part,
     Uploader,
     Named,
+    State,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Log,
         Self::Delivery,
         Self::Commit,
@@ -70,6 +72,7 @@ impl Table {
         Self::Part,
         Self::Uploader,
         Self::Named,
+        Self::State,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -88,13 +91,14 @@ impl Table {
             Self::Part => "part",
             Self::Uploader => "uploader",
             Self::Named => "named",
+            Self::State => "state",
         }
     }
 
     /// Bytes of the part of the key that says where a row belongs; `None` for the whole key.
     pub(super) const fn owner_bytes(self) -> Option<usize> {
         match self {
-            Self::Name => None,
+            Self::Name | Self::State => None,
             Self::Upload | Self::Part => Some(16),
             _ => Some(32),
         }
@@ -146,6 +150,38 @@ pub(super) trait Rows {
     {
         self.scan(table, prefix.to_vec(), [prefix, &[0xff; LONGEST_REST]].concat(), page)
     }
+}
+
+/// In the table [`Table::State`], as long as an import has not come to its end.
+pub(super) const UNFINISHED: &[u8] = b"unfinished import";
+
+/// A whole store, for moving it. Nobody else uses it meanwhile, or what is read is of one moment.
+pub(super) trait AllRows {
+    /// The first rows of a table after a key, in order; at most `limit`.
+    fn page(
+        &self,
+        table: Table,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<KeyValue<Vec<u8>>>, StoreError>;
+
+    /// Stores rows durably, none of which is there.
+    fn put(&self, table: Table, rows: Vec<KeyValue<Vec<u8>>>) -> Result<(), StoreError>;
+
+    /// Deletes a row durably.
+    fn remove(&self, table: Table, key: &[u8]) -> Result<(), StoreError>;
+}
+
+/// A page of a table, from any rows.
+pub(super) fn page_of<R: Rows>(
+    rows: &R,
+    table: Table,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<KeyValue<Vec<u8>>>, StoreError> {
+    let first = after.map(|after| [after, &[0]].concat()).unwrap_or_default();
+    let page = rows.range(table, &first, &[0xff; LONGEST_REST + 64], limit)?;
+    Ok(page.into_iter().map(|(key, value)| (key.as_ref().to_vec(), value.as_ref().to_vec())).collect())
 }
 
 /// More than any key has after any prefix of it that is asked for: a group's key after a device's.
