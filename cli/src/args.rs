@@ -42,9 +42,13 @@ pub(crate) enum Command {
     Init {
         /// The name that others will find: a-z, 0-9, '.', '_', '-'
         name: Name,
-        /// The server's address, ws://HOST:PORT
+        /// The server's address, wss://HOST:PORT, or ws://HOST:PORT on this
+        /// machine; of several nodes, all with commas between
         #[arg(long, value_name = "URL")]
         server: String,
+        /// File with the operator's invite; or it stands in CONCLAVE_INVITE
+        #[arg(long, value_name = "FILE")]
+        invite_file: Option<PathBuf>,
         /// Allow another machine, with nothing that encrypts the way to it
         #[arg(long)]
         open_network: bool,

@@ -64,7 +64,7 @@ impl Failure {
             Self::Passphrase(_) => 8,
             Self::NoHome => 7,
             Self::OutputClosed => 0,
-            Self::Input(InputError::Read(_))
+            Self::Input(InputError::Read(_) | InputError::Invite { .. })
             | Self::Demo(_)
             | Self::Runtime(_)
             | Self::Output(_)

@@ -1,7 +1,10 @@
-//! A message from standard input, read with a bound.
+//! What is read from files and standard input, with bounds.
 
+use crate::escape;
 use conclave_client::ClientError;
+use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use thiserror::Error;
 
 /// Why what was read is no message.
@@ -13,6 +16,14 @@ pub(crate) enum InputError {
     /// Not text.
     #[error("what was read is not UTF-8 text, from byte {0} on; send text, files come later")]
     NotText(usize),
+    /// No invite where one should be.
+    #[error("the invite in {file} cannot be read ({source}); give the file that holds it")]
+    Invite {
+        /// Which file.
+        file: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
     /// The system's answer.
     #[error("standard input cannot be read ({0}); check where it comes from")]
     Read(#[from] std::io::Error),
@@ -31,6 +42,23 @@ pub(crate) fn read_message(source: impl Read, max: usize) -> Result<String, Inpu
         return Err(InputError::Length(ClientError::MessageTooLong { max }));
     }
     String::from_utf8(bytes).map_err(|error| InputError::NotText(error.utf8_error().valid_up_to()))
+}
+
+/// Longest invite.
+const MAX_INVITE: u64 = 4096;
+
+/// The operator's invite: from a file, or else from the environment, if there is one. Not from the command line, which
+/// everybody on the machine may read.
+pub(crate) fn invite(file: Option<&Path>) -> Result<Option<String>, InputError> {
+    let Some(file) = file else { return Ok(std::env::var("CONCLAVE_INVITE").ok()) };
+    let mut invite = String::new();
+    let read = File::open(file).and_then(|opened| opened.take(MAX_INVITE).read_to_string(&mut invite));
+    match read {
+        Ok(_) => Ok(Some(invite.trim().to_owned())),
+        Err(source) => {
+            Err(InputError::Invite { file: escape::line(&file.display().to_string()).to_string(), source })
+        }
+    }
 }
 
 #[cfg(test)]

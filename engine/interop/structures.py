@@ -369,7 +369,7 @@ class Login(Struct):
 _cursor = row(B32, uint())
 
 REQUEST_SHAPES = {
-    0: ("register", row(tstr, bstr(), bstr(), Login.shape)),
+    0: ("register", row(tstr, bstr(), bstr(), Login.shape, optional=[tstr])),
     1: ("login", row(Login.shape)),
     2: ("lookup", row(tstr)),
     3: ("names", row(array(B32, 0, 256))),
@@ -409,6 +409,13 @@ _refusal = variant({
     17: ("trimmed", row(uint())),
     18: ("rate limited", row(tstr, uint())),
     19: ("unavailable", row()),
+    26: ("registration closed", row()),
+    27: ("invite needed", row()),
+    28: ("invite invalid", row()),
+    29: ("invite expired", row()),
+    30: ("invite used up", row()),
+    31: ("device revoked", row()),
+    32: ("manifest conflict", row(uint())),
     33: ("part out of order", row(U32)),
     34: ("unknown upload", row()),
 })

@@ -1,5 +1,6 @@
 //! What a server is told when it starts.
 
+use crate::admission::Admission;
 use crate::error::ConfigError;
 use crate::limits::MAX_WORKERS;
 use crate::store::StoreLocation;
@@ -20,6 +21,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Where `/metrics`, `/healthz` and `/readyz` are served to the operator; nowhere if left out.
     pub watch: Option<SocketAddr>,
+    /// Who may register.
+    pub admission: Admission,
     /// Threads that own sockets; one per core if left out.
     pub workers: Option<usize>,
 }
@@ -27,7 +30,15 @@ pub struct Config {
 impl Config {
     /// The settings that have no default.
     pub fn new(store: impl Into<StoreLocation>, listen: SocketAddr) -> Self {
-        Self { store: store.into(), listen, name: None, tls: None, watch: None, workers: None }
+        Self {
+            store: store.into(),
+            listen,
+            name: None,
+            tls: None,
+            watch: None,
+            admission: Admission::Open,
+            workers: None,
+        }
     }
 
     /// Sets the name under which clients reach this server.
@@ -43,6 +54,11 @@ impl Config {
     /// Sets where the operator sees what the server counts; port 0 takes a free one.
     pub fn with_watch(self, listen: SocketAddr) -> Self {
         Self { watch: Some(listen), ..self }
+    }
+
+    /// Sets who may register.
+    pub fn with_admission(self, admission: Admission) -> Self {
+        Self { admission, ..self }
     }
 
     /// Sets the number of threads that own sockets.

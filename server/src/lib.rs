@@ -17,6 +17,7 @@
 //! nothing else of the workspace: it cannot hold a key, and what it refuses it refuses early only to keep a group's log
 //! clean. Clients check everything again.
 
+mod admission;
 mod clock;
 mod config;
 mod error;
@@ -35,6 +36,7 @@ mod store;
 mod transport;
 mod watch;
 
+pub use admission::{Admission, InviteError, NoAdmission, Terms, invite};
 pub use config::Config;
 pub use error::{ConfigError, StartError};
 pub use server::{Server, raise_open_file_limit};

@@ -3,7 +3,8 @@
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use conclave_server::{
-    ArchiveError, Config, Moved, Server, StartError, StoreLocation, TlsFiles, raise_open_file_limit,
+    Admission, ArchiveError, Config, InviteError, Moved, Server, StartError, StoreLocation, Terms, TlsFiles,
+    raise_open_file_limit,
 };
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +34,20 @@ enum Command {
         /// The database: postgres://USER@HOST/DATABASE
         #[arg(long, value_name = "STORE", env = "CONCLAVE_STORE", hide_env_values = true)]
         store: StoreLocation,
+    },
+    /// Print an invite for a server that takes who was invited; the server may be running
+    Invite {
+        /// The server's store: fjall:DIRECTORY or postgres://USER@HOST/DATABASE
+        #[arg(long, value_name = "STORE", env = "CONCLAVE_STORE", hide_env_values = true)]
+        store: StoreLocation,
+
+        /// How many accounts may register with it
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        uses: u32,
+
+        /// How long it is good for, as in 12h or 7d
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = term)]
+        expires: Duration,
     },
     /// Write everything that a store holds to a new file; the embedded store's server has to be stopped
     Export {
@@ -82,6 +97,10 @@ struct Serve {
     /// Where the operator finds /metrics, /healthz and /readyz, as in 127.0.0.1:7301 [default: nowhere]
     #[arg(long, value_name = "ADDRESS:PORT", env = "CONCLAVE_METRICS_LISTEN")]
     metrics_listen: Option<SocketAddr>,
+
+    /// Who may register: open to all, by invite, or closed
+    #[arg(long, value_name = "WHO", env = "CONCLAVE_REGISTRATION", default_value = "open")]
+    registration: Admission,
 
     /// Threads that own sockets [default: one per core]
     #[arg(long, value_name = "N", env = "CONCLAVE_WORKERS")]
@@ -134,6 +153,10 @@ fn end(ended: Result<(), Failure>) -> ExitCode {
 fn perform(command: Command) -> Result<(), Failure> {
     match command {
         Command::Migrate { store } => migrate(&store),
+        Command::Invite { store, uses, expires } => {
+            println!("{}", conclave_server::invite(&store, Terms { uses, expires_in: expires })?);
+            Ok(())
+        }
         Command::Export { store, to } => {
             let moved = conclave_server::export(&store, &to, &mut report())?;
             println!("{store} is in {}: {} rows, {} bytes", to.display(), moved.rows, moved.bytes);
@@ -155,6 +178,26 @@ fn report() -> impl FnMut(Moved) {
         if told.elapsed() >= EVERY {
             told = Instant::now();
             eprintln!("{} rows, {} bytes so far", moved.rows, moved.bytes);
+        }
+    }
+}
+
+/// Hours or days.
+fn term(text: &str) -> Result<Duration, String> {
+    let hours = match (text.strip_suffix('h'), text.strip_suffix('d')) {
+        (Some(hours), _) => hours.parse::<u32>().ok(),
+        (_, Some(days)) => days.parse::<u32>().ok().and_then(|days| days.checked_mul(24)),
+        _ => None,
+    };
+    let hours = hours.ok_or("write hours or days, as in 12h or 7d")?;
+    Ok(Duration::from_secs(u64::from(hours) * 3600))
+}
+
+impl From<InviteError> for Failure {
+    fn from(error: InviteError) -> Self {
+        match error {
+            InviteError::Store(error) => error.into(),
+            error => Self { message: error.to_string(), code: 2 },
         }
     }
 }
@@ -213,9 +256,19 @@ async fn serve(settings: Serve) -> Result<(), Failure> {
 
     let mut hangup = signal(SignalKind::hangup()).map_err(cannot_hear)?;
 
-    let Serve { store, listen, name, tls_cert, tls_key, metrics_listen: watch, workers, .. } = settings;
+    let Serve {
+        store,
+        listen,
+        name,
+        tls_cert,
+        tls_key,
+        metrics_listen: watch,
+        registration: admission,
+        workers,
+        ..
+    } = settings;
     let tls = tls_cert.zip(tls_key).map(|(certificates, key)| TlsFiles { certificates, key });
-    let mut server = Server::start(Config { store, listen, name, tls, watch, workers }).await?;
+    let mut server = Server::start(Config { store, listen, name, tls, watch, admission, workers }).await?;
     println!("conclave-server {} listening on {}", server.name(), server.url());
     if let Some(watch) = server.watch_addr() {
         tracing::info!(%watch, "metrics are served");

@@ -1,5 +1,6 @@
 //! A running server: its threads, and how they start and stop.
 
+use crate::admission::InviteKey;
 use crate::config::Config;
 use crate::error::StartError;
 use crate::fanout::Hubs;
@@ -249,7 +250,7 @@ async fn prepare(config: &Config) -> Result<Parts, StartError> {
     let hubs = Arc::new(Hubs::default());
     let of_node = hubs.clone();
     let opened = actix_rt::task::spawn_blocking(move || open(&location, of_node)).await;
-    let Opened { store, groups, node } =
+    let Opened { store, groups, node, invite_key } =
         opened.map_err(|error| StartError::Thread(io::Error::other(error)))??;
     let (node, announcer) = node.unzip();
     let metrics = Metrics::new().map_err(|error| StartError::Thread(io::Error::other(error)))?;
@@ -265,7 +266,17 @@ async fn prepare(config: &Config) -> Result<Parts, StartError> {
         metrics: metrics.clone(),
     };
     let (log, writer) = writer.start()?;
-    let service = Arc::new(Service { names, store, groups, log, acknowledgements, health, metrics });
+    let service = Arc::new(Service {
+        names,
+        store,
+        groups,
+        log,
+        acknowledgements,
+        health,
+        metrics,
+        admission: config.admission,
+        invite_key,
+    });
     Ok(Parts { listener, local_addr, certificates, acceptor, service, hubs, writer, node })
 }
 
@@ -274,6 +285,7 @@ struct Opened {
     store: Arc<dyn Store>,
     groups: Arc<GroupCache>,
     node: Option<(Node, Announcer)>,
+    invite_key: InviteKey,
 }
 
 /// Opens a store, and joins the other servers that use it. Blocks.
@@ -281,7 +293,8 @@ fn open(location: &StoreLocation, hubs: Arc<Hubs>) -> Result<Opened, StartError>
     match store::open(location)? {
         OpenStore::Embedded(store) => {
             let store: Arc<dyn Store> = store;
-            Ok(Opened { groups: Arc::new(GroupCache::new(store.clone())), store, node: None })
+            let groups = Arc::new(GroupCache::new(store.clone()));
+            Ok(Opened { groups, store, node: None, invite_key: InviteKey::of(location)? })
         }
         OpenStore::Postgres(store) => {
             let groups = Arc::new(GroupCache::new(store.clone()));
@@ -290,7 +303,8 @@ fn open(location: &StoreLocation, hubs: Arc<Hubs>) -> Result<Opened, StartError>
                 store: location.to_string(),
                 reason: error.reason(),
             };
-            Ok(Opened { groups, store, node: Some(node.map_err(unusable)?) })
+            let node = Some(node.map_err(unusable)?);
+            Ok(Opened { groups, store, node, invite_key: InviteKey::of(location)? })
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What requests do: the directory, the groups and the log, with the store behind them.
 
+use crate::admission::{Admission, InviteKey};
 use crate::clock;
 use crate::groups::{self, CheckedCommit, CommitUpload, GroupCache, Unfit, Upload};
 use crate::limits::{MAX_GROUPS_LISTED, PAGE_BYTES, PAGE_ENTRIES};
@@ -14,6 +15,7 @@ use crate::store::{
 };
 use bytes::Bytes;
 use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Seq, UploadId};
+use conclave_wire::manifest::Manifest;
 use conclave_wire::name::Name;
 use conclave_wire::reply::{Membership, Refusal, Reply};
 use conclave_wire::request::{Cursor, DeliveryFor};
@@ -35,21 +37,36 @@ pub(crate) struct Service {
     pub(crate) health: Arc<Health>,
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
+    /// Who may register.
+    pub(crate) admission: Admission,
+    /// What vouches for invites.
+    pub(crate) invite_key: InviteKey,
 }
 
 impl Service {
     /// Whether a device is registered as this account's.
     pub(crate) async fn log_in(self: &Arc<Self>, identity: Identity) -> Reply {
-        let device = self.look(move |service| service.store.device(&identity.device)).await;
-        answer(device.and_then(|device| match device {
-            Some(device) if device.account == identity.account => Ok(Reply::Done),
-            _ => Err(Refusal::NotRegistered),
-        }))
+        answer(self.look(move |service| service.may_log_in(&identity)).await.and_then(|may| may))
     }
 
-    /// Enters an account in the directory.
-    pub(crate) async fn register(&self, registration: Registration) -> Reply {
-        self.log.write(Write::Register(registration)).await
+    /// Whether the device is its account's, as the newest manifest says. Blocks.
+    fn may_log_in(&self, identity: &Identity) -> Result<Result<Reply, Refusal>, StoreError> {
+        match self.store.device(&identity.device)? {
+            Some(device) if device.account == identity.account => {}
+            _ => return Ok(Err(Refusal::NotRegistered)),
+        }
+        let Some(account) = self.store.account(&AccountKey::Id(identity.account))? else {
+            return Ok(Err(Refusal::NotRegistered));
+        };
+        let manifest = Manifest::trust_own_storage(&account.manifest.0);
+        let manifest = manifest.map_err(|_| StoreError::Damaged("manifest"))?;
+        Ok(if manifest.lists(&identity.device) { Ok(Reply::Done) } else { Err(Refusal::DeviceRevoked) })
+    }
+
+    /// Enters an account in the directory, if it is there or may come in.
+    pub(crate) async fn register(&self, registration: Registration, invite: Option<String>) -> Reply {
+        let admitted = self.admission.admit(invite.as_deref(), &self.invite_key);
+        self.log.write(Write::Register(Registration { admitted, ..registration })).await
     }
 
     /// Does what an identified device asks.

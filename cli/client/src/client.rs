@@ -30,30 +30,22 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes an identity in `dir`, stores it, and registers it under `name` on `server` (`ws://host:port`). If the
-    /// registration fails, the profile stays, and the same call finishes it later, under another name if need be.
+    /// Makes an identity in `dir`, stores it, and registers it under `name` on `server` (`wss://host:port`, or
+    /// `ws://host:port` on this machine; several nodes of one with commas between). If the registration fails, the profile
+    /// stays, and the same call finishes it later, under another name if need be.
     pub async fn create(dir: &Path, unlock: &Unlock, name: Name, server: &str) -> Result<Self, ClientError> {
-        Self::create_at(dir, unlock, name, server, false).await
+        Self::create_with(dir, unlock, name, server, Access::default()).await
     }
 
-    /// Like [`create`](Self::create), with a server on another machine and nothing that encrypts the way to it: who can
-    /// listen there learns what the server learns, that is who talks to whom and how much.
-    pub async fn create_over_open_network(
+    /// Like [`create`](Self::create), with what this server needs beside its address.
+    pub async fn create_with(
         dir: &Path,
         unlock: &Unlock,
         name: Name,
         server: &str,
+        access: Access,
     ) -> Result<Self, ClientError> {
-        Self::create_at(dir, unlock, name, server, true).await
-    }
-
-    async fn create_at(
-        dir: &Path,
-        unlock: &Unlock,
-        name: Name,
-        server: &str,
-        plain: bool,
-    ) -> Result<Self, ClientError> {
+        let Access { open_network: plain, invite } = access;
         Servers::parse(server, plain)?;
         let wanted = ProfileRow {
             name,
@@ -62,6 +54,7 @@ impl Client {
             published: None,
             manifest: None,
             plain,
+            invite,
         };
         let (dir, unlock, first) = (dir.to_owned(), unlock.clone(), wanted.clone());
         let profile = unblock(move || make(&dir, &unlock, &first)).await?;
@@ -129,6 +122,24 @@ impl Drop for Client {
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// What a server needs beside its address.
+#[derive(Clone, Default)]
+pub struct Access {
+    /// That nothing encrypts the way to it, although it is another machine: who can listen there learns what the server
+    /// learns, that is who talks to whom and how much.
+    pub open_network: bool,
+    /// Its operator's invite, if it takes only who was invited. Kept, encrypted, until the server has taken it.
+    pub invite: Option<String>,
+}
+
+/// Without the invite.
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let invited = self.invite.is_some();
+        f.debug_struct("Access").field("open_network", &self.open_network).field("invited", &invited).finish()
     }
 }
 

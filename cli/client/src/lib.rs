@@ -42,7 +42,7 @@ mod store;
 mod summary;
 mod sync;
 
-pub use client::Client;
+pub use client::{Access, Client};
 pub use conclave_engine::{GroupState, MessageId};
 pub use conclave_wire::entry::{Entry, EntryKind};
 pub use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Seq, Timestamp};

@@ -109,14 +109,26 @@ impl Client {
             name: self.profile.name.clone(),
             manifest: Opaque(manifest.encoded().to_vec()),
             prekeys: Opaque(prekeys.encode()),
-            login,
+            login: login.clone(),
+            invite: self.profile.invite.clone(),
         };
-        let reply = connection.request(request).await?;
+        let mut reply = connection.request(request).await?;
+        let staged = self.local.device.staged_manifest().is_some();
+        let outrun = matches!(reply, Reply::Refused { refusal: Refusal::ManifestConflict { .. } });
+        if staged && self.profile.registered && outrun {
+            // Another device of the account was first, and what it published counts.
+            reply = connection.request(Request::Login { login }).await?;
+            self.check_identified(reply)?;
+            self.adopt_published(connection).await?;
+            self.profile.manifest = Some(self.local.device.manifest().hash());
+            return self.local.write(|step| step.set_profile(&self.profile));
+        }
         self.check_identified(reply)?;
-        if self.local.device.staged_manifest().is_some() {
+        if staged {
             self.adopt_published(connection).await?;
         }
         self.profile.registered = true;
+        self.profile.invite = None;
         self.profile.manifest = Some(self.local.device.manifest().hash());
         self.note_published(published)
     }

@@ -5,22 +5,18 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::settings::{Asking, Settings};
 use crate::shape::IdentityShape;
-use conclave_client::{Client, Name};
+use conclave_client::{Access, Client, Name};
 
 pub(super) async fn run(
     name: Name,
     server: &str,
-    open_network: bool,
+    access: Access,
     settings: &Settings,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let dir = settings.profile()?;
     let unlock = settings.unlock(Asking::New)?;
-    let client = if open_network {
-        Client::create_over_open_network(dir, &unlock, name, server).await?
-    } else {
-        Client::create(dir, &unlock, name, server).await?
-    };
+    let client = Client::create_with(dir, &unlock, name, server, access).await?;
     if settings.json {
         output.object(&IdentityShape::from(client.identity()))?;
     } else {

@@ -10,16 +10,18 @@ mod whoami;
 use crate::args::Command;
 use crate::demo;
 use crate::failure::Failure;
+use crate::input;
 use crate::output::Output;
 use crate::settings::{Asking, Settings};
-use conclave_client::{Client, ClientError};
+use conclave_client::{Access, Client, ClientError};
 
 /// Runs one command to its end.
 pub(crate) async fn run(command: Command, settings: &Settings) -> Result<(), Failure> {
     let mut output = Output::stdout();
     match command {
-        Command::Init { name, server, open_network } => {
-            init::run(name, &server, open_network, settings, &mut output).await?;
+        Command::Init { name, server, invite_file, open_network } => {
+            let access = Access { open_network, invite: input::invite(invite_file.as_deref())? };
+            init::run(name, &server, access, settings, &mut output).await?;
         }
         Command::Whoami => whoami::run(settings, &mut output).await?,
         Command::Group(command) => group::run(command, settings, &mut output).await?,

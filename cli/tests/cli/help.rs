@@ -49,10 +49,14 @@ Arguments:
   <NAME>  The name that others will find: a-z, 0-9, '.', '_', '-'
 
 Options:
-      --server <URL>  The server's address, ws://HOST:PORT
-      --open-network  Allow another machine, with nothing that encrypts the way
-                      to it
-  -h, --help          Print help
+      --server <URL>        The server's address, wss://HOST:PORT, or
+                            ws://HOST:PORT on this machine; of several nodes,
+                            all with commas between
+      --invite-file <FILE>  File with the operator's invite; or it stands in
+                            CONCLAVE_INVITE
+      --open-network        Allow another machine, with nothing that encrypts
+                            the way to it
+  -h, --help                Print help
 
 For every command:
       --profile <DIR>    Where the profile is [default: conclave in the XDG data

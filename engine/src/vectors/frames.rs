@@ -5,7 +5,9 @@ use super::{bytes, check, hx, seed};
 use conclave_wire::codec::{self, Structure};
 use conclave_wire::entry::{Entry, EntryKind};
 use conclave_wire::frame::{ClientFrame, RequestId, ServerFrame};
-use conclave_wire::ids::{AccountId, DeviceId, DeviceKey, Epoch, GroupId, Opaque, Seq, UploadId};
+use conclave_wire::ids::{
+    AccountId, DeviceId, DeviceKey, Epoch, GroupId, ManifestVersion, Opaque, Seq, UploadId,
+};
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::name::Name;
 use conclave_wire::reply::{Membership, Refusal, Reply};
@@ -58,10 +60,16 @@ fn requests() -> Vec<(&'static str, Request, Vec<u8>)> {
     vec![
         (
             "register",
-            Request::Register { name: name(), manifest: opaque(1), prekeys: opaque(2), login: login() },
+            Request::Register {
+                name: name(),
+                manifest: opaque(1),
+                prekeys: opaque(2),
+                login: login(),
+                invite: None,
+            },
             variant(0, &[text("alice"), o(1), o(2), proof.clone()]),
         ),
-        ("login", Request::Login { login: login() }, variant(1, &[proof])),
+        ("login", Request::Login { login: login() }, variant(1, &[proof.clone()])),
         ("lookup", Request::Lookup { name: name() }, variant(2, &[text("alice")])),
         ("names", Request::Names { accounts: vec![account()] }, variant(3, &[array(&[a])])),
         (
@@ -131,6 +139,17 @@ fn requests() -> Vec<(&'static str, Request, Vec<u8>)> {
                 staged: Some(upload()),
             },
             variant(8, &[g, o(3), array(&[]), u.clone()]),
+        ),
+        (
+            "register",
+            Request::Register {
+                name: name(),
+                manifest: opaque(1),
+                prekeys: opaque(2),
+                login: login(),
+                invite: Some("invite-07".to_owned()),
+            },
+            variant(0, &[text("alice"), o(1), o(2), proof.clone(), text("invite-07")]),
         ),
         (
             "stage part",
@@ -209,6 +228,17 @@ fn refusals() -> Vec<(&'static str, Refusal, Vec<u8>)> {
             variant(18, &[text("why"), uint(1500)]),
         ),
         ("unavailable", Refusal::Unavailable, variant(19, &[])),
+        ("registration closed", Refusal::RegistrationClosed, variant(26, &[])),
+        ("invite needed", Refusal::InviteNeeded, variant(27, &[])),
+        ("invite invalid", Refusal::InviteInvalid, variant(28, &[])),
+        ("invite expired", Refusal::InviteExpired, variant(29, &[])),
+        ("invite used up", Refusal::InviteUsedUp, variant(30, &[])),
+        ("device revoked", Refusal::DeviceRevoked, variant(31, &[])),
+        (
+            "manifest conflict",
+            Refusal::ManifestConflict { version: ManifestVersion(7) },
+            variant(32, &[uint(7)]),
+        ),
         ("part out of order", Refusal::PartOutOfOrder { expected: 3 }, variant(33, &[uint(3)])),
         ("unknown upload", Refusal::UnknownUpload, variant(34, &[])),
     ]

@@ -1,7 +1,7 @@
 //! Replies: what a server answers, refusals with their reasons among them.
 
 use crate::entry::Entry;
-use crate::ids::{Epoch, GroupId, Opaque, Seq};
+use crate::ids::{Epoch, GroupId, ManifestVersion, Opaque, Seq};
 use crate::name::Name;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
@@ -241,6 +241,38 @@ pub enum Refusal {
     #[n(19)]
     #[error("the server cannot store anything at present; try again later, or tell its operator")]
     Unavailable,
+    /// The server takes nobody new.
+    #[n(26)]
+    #[error("the server takes no new accounts; ask its operator")]
+    RegistrationClosed,
+    /// The server takes who was invited.
+    #[n(27)]
+    #[error("the server takes who has an invite; ask its operator for one")]
+    InviteNeeded,
+    /// The invite is not one of this server's.
+    #[n(28)]
+    #[error("the invite is not one of this server's; check that it is whole, or ask for another")]
+    InviteInvalid,
+    /// The invite's time is over.
+    #[n(29)]
+    #[error("the invite has expired; ask for another")]
+    InviteExpired,
+    /// As many have registered with the invite as may.
+    #[n(30)]
+    #[error("the invite is used up; ask for another")]
+    InviteUsedUp,
+    /// The account's newest manifest does not list the device.
+    #[n(31)]
+    #[error("this device no longer belongs to the account; link it again from a device that does")]
+    DeviceRevoked,
+    /// The directory has another manifest of the same version.
+    #[n(32)]
+    #[error("the directory has another manifest of version {version}; publish one with a higher version")]
+    ManifestConflict {
+        /// The version that two manifests have.
+        #[n(0)]
+        version: ManifestVersion,
+    },
     /// A part of an upload came before the one ahead of it.
     #[n(33)]
     #[error("the upload's next part is number {expected}")]

@@ -57,6 +57,9 @@ pub enum Request {
         /// The device's proof.
         #[n(3)]
         login: Login,
+        /// The operator's invite, where the server asks for one.
+        #[n(4)]
+        invite: Option<String>,
     },
     /// Identifies the connection. Answered with `Done`.
     #[n(1)]

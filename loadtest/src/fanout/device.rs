@@ -46,6 +46,7 @@ impl Participant {
             manifest: Opaque(device.manifest().encoded().to_vec()),
             prekeys: Opaque(prekeys),
             login: device.login(target.name(), connection.nonce()),
+            invite: None,
         };
         connection.done("a registration", register).await?;
         Ok(Self { device, connection, rng, name, now, groups: BTreeMap::new() })

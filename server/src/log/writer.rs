@@ -360,6 +360,10 @@ fn reply(write: &Write, outcome: Option<&Result<Written, Rejected>>) -> Reply {
             Rejected::DeviceTaken => {
                 Refusal::InvalidAccount { reason: "the device belongs to another account".to_owned() }
             }
+            Rejected::ManifestConflict(version) => Refusal::ManifestConflict { version },
+            Rejected::DeviceRevoked => Refusal::DeviceRevoked,
+            Rejected::NotAdmitted(refusal) => refusal,
+            Rejected::InviteUsedUp => Refusal::InviteUsedUp,
             Rejected::UnknownDevice => Refusal::NotRegistered,
             Rejected::PartOutOfOrder { expected } => Refusal::PartOutOfOrder { expected },
             Rejected::UploadTooLarge => {

@@ -41,6 +41,13 @@ reasons! {
     Refusal::Trimmed { .. } => "trimmed",
     Refusal::RateLimited { .. } => "rate_limited",
     Refusal::Unavailable => "unavailable",
+    Refusal::RegistrationClosed => "registration_closed",
+    Refusal::InviteNeeded => "invite_needed",
+    Refusal::InviteInvalid => "invite_invalid",
+    Refusal::InviteExpired => "invite_expired",
+    Refusal::InviteUsedUp => "invite_used_up",
+    Refusal::DeviceRevoked => "device_revoked",
+    Refusal::ManifestConflict { .. } => "manifest_conflict",
     Refusal::PartOutOfOrder { .. } => "part_out_of_order",
     Refusal::UnknownUpload => "unknown_upload",
 }

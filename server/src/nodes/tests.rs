@@ -1,5 +1,6 @@
 //! Two nodes that do not hear each other: what one knows of the other's doing it has from the database.
 
+use crate::admission::{Admission, InviteKey};
 use crate::groups::{Attached, CommitUpload, GroupCache, Upload};
 use crate::log::writer::Writer;
 use crate::metrics::Metrics;
@@ -34,7 +35,17 @@ fn node(url: &str) -> Arc<Service> {
     let (acknowledgements, health) = (writer.acknowledgements.clone(), writer.health.clone());
     let (log, _) = writer.start().unwrap();
     let names = Arc::new(ServerNames::new(None, "127.0.0.1:7300".parse().unwrap()).unwrap());
-    Arc::new(Service { names, store, groups, log, acknowledgements, health, metrics })
+    Arc::new(Service {
+        names,
+        store,
+        groups,
+        log,
+        acknowledgements,
+        health,
+        metrics,
+        admission: Admission::Open,
+        invite_key: InviteKey::from_bytes([1; 32]),
+    })
 }
 
 fn identity(person: &Person) -> Identity {

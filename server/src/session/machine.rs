@@ -4,7 +4,7 @@ use super::Identity;
 use crate::groups::{Attached, CommitUpload, Upload, not_a_commit};
 use crate::limits::MAX_FAILED_LOGINS;
 use crate::name::ServerNames;
-use crate::store::Registration;
+use crate::store::{Admitted, Registration};
 use actix_http::ws::CloseCode;
 use conclave_wire::codec::{self, DecodeError};
 use conclave_wire::commit::UnverifiedCommit;
@@ -45,7 +45,7 @@ pub(crate) enum Action {
     /// Find out whether this device is registered; if so, [`Session::identify`].
     LogIn(RequestId, Identity),
     /// Enter this in the directory; if that is done, [`Session::identify`].
-    Register(RequestId, Identity, Registration),
+    Register(RequestId, Identity, Registration, Option<String>),
     /// Do this for the device, and answer.
     Perform(RequestId, Identity, Task),
     /// Append this to the group's log; the answer may come later than others.
@@ -121,9 +121,9 @@ fn unidentified(names: &ServerNames, nonce: &Nonce, id: RequestId, request: Requ
             Ok(identity) => Action::LogIn(id, identity),
             Err(refusal) => Action::Refuse(id, refusal),
         },
-        Request::Register { name, manifest, prekeys, login } => {
+        Request::Register { name, manifest, prekeys, login, invite } => {
             match registration(names, nonce, name, manifest, prekeys, &login) {
-                Ok((identity, registration)) => Action::Register(id, identity, registration),
+                Ok((identity, registration)) => Action::Register(id, identity, registration, invite),
                 Err(refusal) => Action::Refuse(id, refusal),
             }
         }
@@ -169,7 +169,8 @@ fn registration(
     }
     check_prekeys(&identity, &prekeys)?;
     let Identity { account, device, .. } = identity;
-    Ok((identity, Registration { name, account, manifest, device, prekeys }))
+    let admitted = Admitted::Free;
+    Ok((identity, Registration { name, account, manifest, device, prekeys, admitted }))
 }
 
 fn check_prekeys(identity: &Identity, prekeys: &Opaque) -> Result<(), Refusal> {
@@ -333,9 +334,10 @@ mod tests {
             manifest: Opaque(manifest.manifest.encoded().to_vec()),
             prekeys: Opaque(prekeys.prekeys.clone()),
             login: login.login(SERVER, &NONCE),
+            invite: None,
         };
         let action = send(&mut session(), with(&alice, &alice, &alice));
-        let Action::Register(_, identity, registration) = action else { panic!("{action:?}") };
+        let Action::Register(_, identity, registration, _) = action else { panic!("{action:?}") };
         assert_eq!((identity.device, registration.device), (alice.device(), alice.device()));
         assert_eq!(registration.account, alice.account());
 
@@ -354,6 +356,7 @@ mod tests {
             manifest: Opaque(broken),
             prekeys: Opaque(alice.prekeys.clone()),
             login: alice.login(SERVER, &NONCE),
+            invite: None,
         };
         assert!(matches!(refusal(send(&mut session(), request)), Refusal::InvalidAccount { .. }));
     }

@@ -118,8 +118,8 @@ impl Socket {
             }
             Action::Append(id, identity, group, upload) => self.append(id, identity, group, upload).await,
             Action::LogIn(id, identity) => Box::pin(self.log_in(id, identity)).await,
-            Action::Register(id, identity, registration) => {
-                Box::pin(self.register(id, identity, registration)).await;
+            Action::Register(id, identity, registration, invite) => {
+                Box::pin(self.register(id, identity, registration, invite)).await;
             }
             Action::Perform(id, identity, task) => Box::pin(self.perform(id, identity, task)).await?,
             Action::Subscribe(id, identity, cursors) => Box::pin(self.subscribe(id, identity, cursors)).await,
@@ -132,8 +132,14 @@ impl Socket {
         self.identify(id, identity, reply);
     }
 
-    async fn register(&mut self, id: RequestId, identity: Identity, registration: Registration) {
-        let reply = self.hub.service.register(registration).await;
+    async fn register(
+        &mut self,
+        id: RequestId,
+        identity: Identity,
+        registration: Registration,
+        invite: Option<String>,
+    ) {
+        let reply = self.hub.service.register(registration, invite).await;
         self.identify(id, identity, reply);
     }
 

@@ -1,16 +1,17 @@
 //! What every store must keep, as one suite over any of them.
 
+mod invites;
 mod uploads;
 
 use super::{
-    AccountKey, Append, Change, PageBounds, Range, Registration, Rejected, Store, StoredAccount,
+    AccountKey, Admitted, Append, Change, PageBounds, Range, Registration, Rejected, Store, StoredAccount,
     StoredDevice, Write, Written,
 };
 use crate::people::{Person, Room};
 use bytes::Bytes;
 use conclave_wire::commit::UnverifiedCommit;
 use conclave_wire::entry::EntryKind;
-use conclave_wire::ids::{DeviceId, Epoch, GroupId, Opaque, Seq};
+use conclave_wire::ids::{DeviceId, Epoch, GroupId, ManifestVersion, Opaque, Seq};
 use conclave_wire::public_group::PublicGroup;
 use conclave_wire::reply::Membership;
 use conclave_wire::request::Cursor;
@@ -31,9 +32,11 @@ pub(crate) fn check(open: Open<'_>) {
     commits_are_found_by_epoch(open);
     rosters_are_rebuilt(open);
     names_are_for_ever(open);
+    one_manifest_of_a_version(open);
     one_batch_sees_itself(open);
     acknowledgements_move_forward(open);
     uploads::check(open);
+    invites::check(open);
 }
 
 /// A group with the store that has it.
@@ -300,6 +303,7 @@ fn registration(person: &Person) -> Registration {
         manifest: Opaque(person.manifest.encoded().to_vec()),
         device: person.device(),
         prekeys: Opaque(person.prekeys.clone()),
+        admitted: Admitted::Free,
     }
 }
 
@@ -344,6 +348,22 @@ fn names_are_for_ever(open: Open<'_>) {
     let device = StoredDevice { account: alice.account(), prekeys };
     assert_eq!(fixture.store.device(&alice.device()).unwrap(), Some(device));
     assert_eq!(fixture.store.device(&fixture.bob.device()).unwrap(), None);
+}
+
+fn one_manifest_of_a_version(open: Open<'_>) {
+    let fixture = Fixture::new(open);
+    let alice = Person::new("alice");
+    let register = |person: &Person| fixture.one(Write::Register(registration(person)));
+    assert_eq!(register(&alice), Ok(Written::Done));
+    // Another list of devices under the same version, from the same account.
+    let mut other = Person::with_device("alice", "laptop");
+    assert_eq!(register(&other), Err(Rejected::ManifestConflict(ManifestVersion(0))));
+    other.renew_manifest();
+    assert_eq!(register(&other), Ok(Written::Done));
+    // Of which the first device is no part any more: its older manifest does not bring it back.
+    assert_eq!(register(&alice), Err(Rejected::DeviceRevoked));
+    let stored = fixture.store.account(&AccountKey::Id(alice.account())).unwrap().unwrap();
+    assert_eq!(stored.manifest.0, other.manifest.encoded());
 }
 
 fn one_batch_sees_itself(open: Open<'_>) {

@@ -15,15 +15,18 @@ pub(crate) mod postgres;
 mod rows;
 
 pub use location::StoreLocation;
+pub(crate) use opening::shared_secret;
 pub(crate) use opening::{OpenStore, open};
 pub use opening::{export, import, migrate};
 
 use bytes::Bytes;
 use conclave_wire::entry::{Entry, EntryKind};
-use conclave_wire::ids::{AccountId, CommitHash, DeviceId, Epoch, GroupId, Opaque, Seq, Timestamp, UploadId};
+use conclave_wire::ids::{
+    AccountId, CommitHash, DeviceId, Epoch, GroupId, ManifestVersion, Opaque, Seq, Timestamp, UploadId,
+};
 use conclave_wire::name::Name;
 use conclave_wire::public_group::{PublicGroup, Step};
-use conclave_wire::reply::Membership;
+use conclave_wire::reply::{Membership, Refusal};
 use conclave_wire::request::Cursor;
 use thiserror::Error;
 
@@ -173,7 +176,33 @@ pub(crate) struct Registration {
     pub(crate) device: DeviceId,
     /// Its encoded prekeys.
     pub(crate) prekeys: Opaque,
+    /// Whether an account that is not known yet may be entered.
+    pub(crate) admitted: Admitted,
 }
+
+/// Whether somebody new may register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Admitted {
+    /// Yes.
+    Free,
+    /// If the invite has not been used too often.
+    Invited(Invited),
+    /// No, and why.
+    Refused(Refusal),
+}
+
+/// An invite that is good, but for how often it was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Invited {
+    /// Which.
+    pub(crate) id: InviteId,
+    /// How many may use it.
+    pub(crate) uses: u32,
+}
+
+/// An invite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct InviteId(pub(crate) [u8; 16]);
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,6 +238,14 @@ pub(crate) enum Rejected {
     AlreadyRegistered(Name),
     /// The device is another account's.
     DeviceTaken,
+    /// The directory has another manifest of the account with this version.
+    ManifestConflict(ManifestVersion),
+    /// The account's newest manifest does not list the device.
+    DeviceRevoked,
+    /// The account is new, and may not register.
+    NotAdmitted(Refusal),
+    /// The account is new, and its invite is used up.
+    InviteUsedUp,
     /// No such device.
     UnknownDevice,
     /// Another part of the upload is next.

@@ -16,6 +16,17 @@ pub(crate) enum OpenStore {
     Postgres(Arc<Postgres>),
 }
 
+/// Random bytes that all servers of a database share under a name. Blocks.
+pub(crate) fn shared_secret(location: &StoreLocation, name: &str) -> Result<[u8; 32], StartError> {
+    let unusable = |reason| StartError::Database { store: location.to_string(), reason };
+    match location {
+        StoreLocation::Embedded(_) => Err(unusable("it is not shared".to_owned())),
+        StoreLocation::Postgres(url) => {
+            Postgres::open(location, url)?.secret(name).map_err(|error| unusable(error.reason()))
+        }
+    }
+}
+
 /// Opens a store. Blocks.
 pub(crate) fn open(location: &StoreLocation) -> Result<OpenStore, StartError> {
     match location {

@@ -487,3 +487,37 @@ async fn deliveries_and_welcomes_in_parts() {
     let large = Request::StagePart { upload, number: 1, deliveries: vec![delivery.clone(), delivery] };
     assert!(matches!(two.a.refused(large).await, Refusal::TooLarge { .. }));
 }
+
+/// One request of each kind by a device that was removed.
+#[tokio::test]
+async fn a_removed_device_reads_up_to_its_removal_and_does_nothing_more() {
+    let mut two = Two::new().await;
+    let (group, bob) = (two.room.id(), &two.bob);
+    let distribution = two.room.distribution(bob);
+    let distribute = two.distribute(bob, distribution, 1);
+    let farewell = post(&two.room, bob, "still here?");
+    let commit = two.room.commit(bob, vec![Person::new("carol").add()]);
+    let removal = two.room.commit(&two.alice, vec![bob.remove()]);
+    assert_eq!(two.a.commit(&mut two.room, removal, 0, &[]).await, Seq(3));
+    assert_eq!(two.a.post(&two.room, &two.alice, "he is gone").await, Seq(4));
+
+    for request in [farewell, distribute, commit_request(&commit, 0, &[])] {
+        assert_eq!(two.b.refused(request).await, Refusal::NotMember);
+    }
+    let seqs =
+        |entries: Vec<conclave_wire::entry::Entry>| entries.iter().map(|e| e.seq.0).collect::<Vec<_>>();
+    assert_eq!(seqs(two.b.fetch(group, 0).await), [2, 3]);
+    let commits = Request::FetchCommits { group, from: Epoch(0), limit: 10 };
+    assert_eq!(seqs(two.b.page(commits).await), [1, 2, 3]);
+    let memberships = two.b.groups().await;
+    assert_eq!((memberships[0].left, memberships[0].head), (Some(Seq(3)), Seq(3)));
+    let cursors = vec![Cursor { group, seq: Seq(4) }];
+    assert!(matches!(two.b.refused(Request::Subscribe { cursors }).await, Refusal::Malformed { .. }));
+    two.b.subscribe(&[(group, 2)]).await;
+    assert_eq!(two.b.push().await.seq, Seq(3));
+    assert_eq!(two.a.post(&two.room, &two.alice, "quite").await, Seq(5));
+    assert!(two.b.nothing_pushed().await);
+    let cursor = Cursor { group, seq: Seq(4) };
+    assert_eq!(two.b.ask(Request::Acknowledge { cursor }).await, Reply::Done);
+    assert_eq!(two.b.groups().await[0].acknowledged, Seq(3));
+}

@@ -7,6 +7,7 @@
 /// One server, on the embedded store.
 const CLUSTER: bool = false;
 
+mod admission;
 mod bad_input;
 #[allow(dead_code)] // some of it is for several servers
 mod client;

@@ -76,6 +76,7 @@ impl Person {
             manifest: Opaque(self.manifest.encoded().to_vec()),
             prekeys: Opaque(self.prekeys.clone()),
             login: self.login(server, nonce),
+            invite: None,
         }
     }
 

@@ -88,6 +88,23 @@ async fn logins_neither_replay_nor_serve_another_server() {
     assert_eq!(second.ask(Request::Login { login }).await, Reply::Done);
 }
 
+/// A device that its account has revoked is let in no more.
+#[tokio::test]
+async fn a_revoked_device_stays_outside() {
+    let server = TestServer::start().await;
+    let alice = Person::new("alice");
+    drop(server.client(&alice).await);
+    let mut laptop = Person::with_device("alice", "laptop");
+    laptop.renew_manifest();
+    drop(server.client(&laptop).await);
+    let mut client = Client::connect(&server.url()).await;
+    let login = alice.login(&client.server, &client.nonce);
+    assert_eq!(client.refused(Request::Login { login }).await, Refusal::DeviceRevoked);
+    let register = alice.register(&client.server, &client.nonce);
+    assert_eq!(client.refused(register).await, Refusal::DeviceRevoked);
+    drop(Client::logged_in(&server.url(), &laptop).await);
+}
+
 #[tokio::test]
 async fn strangers_are_told_to_register() {
     let server = TestServer::start().await;

@@ -28,6 +28,7 @@ fn first(step: &mut Step<'_>) -> Result<(), crate::ClientError> {
         published: None,
         manifest: None,
         plain: false,
+        invite: None,
     })
 }
 

@@ -31,6 +31,9 @@ pub(crate) struct ProfileRow {
     /// Whether the server may be another machine although the way to it is not encrypted.
     #[n(5)]
     pub(crate) plain: bool,
+    /// The operator's invite, until the server has taken it.
+    #[n(6)]
+    pub(crate) invite: Option<String>,
 }
 
 impl Structure for ProfileRow {

@@ -31,7 +31,7 @@ use rows::{Moment, Seen};
 use std::collections::HashMap;
 use std::time::Instant;
 use tokio::runtime::{Handle, Runtime};
-use trouble::Trouble;
+use trouble::{Trouble, describe};
 use write::{Decided, Outcomes};
 
 /// A PostgreSQL database.
@@ -91,6 +91,21 @@ impl Postgres {
     /// A connection that is nobody else's.
     pub(crate) async fn line(&self) -> Result<Line, StoreError> {
         Line::open(&self.connections).await
+    }
+
+    /// Random bytes that all servers of a database share, made when they are first asked for. Blocks.
+    pub(crate) fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        let bytes: zeroize::Zeroizing<[u8; 32]> = zeroize::Zeroizing::new(rand::random());
+        let ask = async {
+            let client = self.connections.reader().await?;
+            let owner = name.as_bytes();
+            let put = "insert into conclave.state values ($1, '', $2) on conflict do nothing";
+            client.execute(put, &[&owner, &bytes.as_slice()]).await.map_err(|error| describe(&error))?;
+            let get = "select value from conclave.state where owner = $1 and place = ''";
+            let row = client.query_one(get, &[&owner]).await.map_err(|error| describe(&error))?;
+            row.try_get::<_, Vec<u8>>(0).map_err(|error| describe(&error))
+        };
+        self.handle.block_on(ask)?.try_into().map_err(|_| StoreError::Damaged("secret"))
     }
 
     /// Whether an import into it has not come to its end. Blocks.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::people::{Person, Room};
-use crate::store::{Append, Change, Registration, contract};
+use crate::store::{Admitted, Append, Change, Registration, contract};
 use bytes::Bytes;
 use conclave_postgres_fixture::Postgres as Fixture;
 use conclave_wire::commit::UnverifiedCommit;
@@ -93,6 +93,7 @@ fn one_name_and_two_takers() {
                     manifest: Opaque(person.manifest.encoded().to_vec()),
                     device: person.device(),
                     prekeys: Opaque(person.prekeys.clone()),
+                    admitted: Admitted::Free,
                 };
                 together.wait();
                 store.write(&[Write::Register(registration)]).unwrap().remove(0)
@@ -126,7 +127,7 @@ fn nodes_start_at_once_and_a_newer_database_is_refused() {
     assert_eq!(Postgres::migrate(&location, &url).unwrap(), Vec::<String>::new());
     fixture.query(
         "one",
-        "insert into conclave.migrations select 99, 'later', applied_on, checksum from conclave.migrations",
+        "insert into conclave.migrations select 99, 'later', applied_on, checksum from conclave.migrations limit 1",
     );
     assert!(matches!(open_url(&url), Err(StartError::DatabaseVersion { .. })));
 }

@@ -4,7 +4,7 @@ use super::rows::{Moment, Seen, prepare};
 use super::statement::{LOCK_HEADS, LOCK_SUBJECTS, Shape, split};
 use super::trouble::{Trouble, describe};
 use crate::store::rows::{HeadRecord, Stage, Staged, Table};
-use crate::store::{Rejected, StoreError, Write, Written};
+use crate::store::{Admitted, Rejected, StoreError, Write, Written};
 use conclave_wire::codec;
 use conclave_wire::ids::GroupId;
 use deadpool_postgres::Object;
@@ -54,6 +54,9 @@ async fn lock(client: &Object, batch: &[Write]) -> Result<HashMap<GroupId, HeadR
                 subjects.insert(subject(registration.name.as_str().as_bytes()));
                 subjects.insert(subject(registration.account.as_bytes()));
                 subjects.insert(subject(registration.device.as_bytes()));
+                if let Admitted::Invited(invited) = &registration.admitted {
+                    subjects.insert(subject(&invited.id.0));
+                }
             }
             Write::PublishPrekeys { device, .. } => {
                 subjects.insert(subject(device.as_bytes()));

@@ -22,6 +22,7 @@
 //!     part       upload │ device             what the upload has for that device
 //!     uploader   device │                    UploaderRecord
 //!     named      group │ seq                 the upload whose parts hang on the entry
+//!     invite     invite │                    how often it was used
 //!     state      what │                      about the store as a whole
 //! ```
 
@@ -54,10 +55,11 @@ pub(super) enum Table {
     Uploader,
     Named,
     State,
+    Invite,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Log,
         Self::Delivery,
         Self::Commit,
@@ -73,6 +75,7 @@ impl Table {
         Self::Uploader,
         Self::Named,
         Self::State,
+        Self::Invite,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -92,6 +95,7 @@ impl Table {
             Self::Uploader => "uploader",
             Self::Named => "named",
             Self::State => "state",
+            Self::Invite => "invite",
         }
     }
 
@@ -99,7 +103,7 @@ impl Table {
     pub(super) const fn owner_bytes(self) -> Option<usize> {
         match self {
             Self::Name | Self::State => None,
-            Self::Upload | Self::Part => Some(16),
+            Self::Upload | Self::Part | Self::Invite => Some(16),
             _ => Some(32),
         }
     }

@@ -5,7 +5,7 @@ use super::records::{
     log_value, member_key,
 };
 use super::{Rows, Table};
-use crate::store::{Append, Change, Registration, Rejected, StoreError, Write, Written};
+use crate::store::{Admitted, Append, Change, Invited, Registration, Rejected, StoreError, Write, Written};
 use conclave_wire::codec;
 use conclave_wire::ids::{CommitHash, DeviceId, Epoch, GroupId, ManifestVersion, Opaque, Seq, Timestamp};
 use conclave_wire::manifest::Manifest;
@@ -157,7 +157,7 @@ impl<'a, R: Rows> Stage<'a, R> {
     }
 
     fn register(&mut self, registration: &Registration) -> Result<Result<Written, Rejected>, StoreError> {
-        let Registration { name, account, manifest, device, prekeys } = registration;
+        let Registration { name, account, manifest, device, prekeys, admitted } = registration;
         let name_key = name.as_str().as_bytes();
         if let Some(owner) = self.row(Table::Name, name_key)?
             && owner != account.as_bytes()
@@ -165,14 +165,23 @@ impl<'a, R: Rows> Stage<'a, R> {
             return Ok(Err(Rejected::NameTaken));
         }
         let mut record = AccountRecord { name: name.clone(), manifest: manifest.clone() };
-        if let Some(known) = self.row(Table::Account, account.as_bytes())? {
+        let account_row = self.row(Table::Account, account.as_bytes())?;
+        let is_new = account_row.is_none();
+        if let Some(known) = account_row {
             let known: AccountRecord = records::decode(&known)?;
             if known.name != *name {
                 return Ok(Err(Rejected::AlreadyRegistered(known.name)));
             }
-            // The directory never goes back to an older manifest.
-            if version(&known.manifest)? >= version(manifest)? {
+            // The directory never goes back to an older manifest, nor does it choose between two of one version.
+            let (newest, shown) = (version(&known.manifest)?, version(manifest)?);
+            if newest == shown && known.manifest != *manifest {
+                return Ok(Err(Rejected::ManifestConflict(newest)));
+            }
+            if newest > shown {
                 record.manifest = known.manifest;
+                if !stored(&record.manifest)?.lists(device) {
+                    return Ok(Err(Rejected::DeviceRevoked));
+                }
             }
         }
         if let Some(known) = self.row(Table::Device, device.as_bytes())?
@@ -180,11 +189,32 @@ impl<'a, R: Rows> Stage<'a, R> {
         {
             return Ok(Err(Rejected::DeviceTaken));
         }
+        if is_new && let Some(rejected) = self.admit(admitted)? {
+            return Ok(Err(rejected));
+        }
         self.put(Table::Name, name_key.to_vec(), account.as_bytes().to_vec());
         self.put(Table::Account, account.as_bytes().to_vec(), codec::encode(&record));
         let record = DeviceRecord { account: *account, prekeys: prekeys.clone() };
         self.put(Table::Device, device.as_bytes().to_vec(), codec::encode(&record));
         Ok(Ok(Written::Done))
+    }
+
+    /// Lets a new account in, or says why not. A use of an invite is counted with the registration that it is for.
+    fn admit(&mut self, admitted: &Admitted) -> Result<Option<Rejected>, StoreError> {
+        let Invited { id, uses } = match admitted {
+            Admitted::Free => return Ok(None),
+            Admitted::Refused(refusal) => return Ok(Some(Rejected::NotAdmitted(refusal.clone()))),
+            Admitted::Invited(invited) => invited,
+        };
+        let used = match self.row(Table::Invite, &id.0)? {
+            Some(bytes) => u32::from_be_bytes(records::fixed(&bytes, "invite")?),
+            None => 0,
+        };
+        if used >= *uses {
+            return Ok(Some(Rejected::InviteUsedUp));
+        }
+        self.put(Table::Invite, id.0.to_vec(), used.saturating_add(1).to_be_bytes().to_vec());
+        Ok(None)
     }
 
     fn publish_prekeys(
@@ -244,8 +274,12 @@ impl<'a, R: Rows> Stage<'a, R> {
 
 /// Which of an account's manifests this is.
 fn version(manifest: &Opaque) -> Result<ManifestVersion, StoreError> {
-    let manifest = Manifest::decode_and_verify(&manifest.0).map_err(|_| StoreError::Damaged("manifest"))?;
-    Ok(manifest.body().version)
+    Ok(stored(manifest)?.body().version)
+}
+
+/// A manifest that was verified before it was stored.
+fn stored(manifest: &Opaque) -> Result<Manifest, StoreError> {
+    Manifest::trust_own_storage(&manifest.0).map_err(|_| StoreError::Damaged("manifest"))
 }
 
 /// The head of a group that does not exist yet.

@@ -61,6 +61,7 @@ fn first(step: &mut Step<'_>) -> Result<(), ClientError> {
         published: None,
         manifest: None,
         plain: false,
+        invite: None,
     })
 }
 
