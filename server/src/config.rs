@@ -5,7 +5,7 @@ use crate::error::ConfigError;
 use crate::limits::MAX_WORKERS;
 use crate::store::StoreLocation;
 use crate::transport::certificates::TlsFiles;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Settings of one server.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Config {
     pub watch: Option<SocketAddr>,
     /// Who may register.
     pub admission: Admission,
+    /// Proxies in front of this server that are believed when they say for whom they speak, in `X-Forwarded-For`.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Threads that own sockets; one per core if left out.
     pub workers: Option<usize>,
 }
@@ -37,6 +39,7 @@ impl Config {
             tls: None,
             watch: None,
             admission: Admission::Open,
+            trusted_proxies: Vec::new(),
             workers: None,
         }
     }
@@ -59,6 +62,11 @@ impl Config {
     /// Sets who may register.
     pub fn with_admission(self, admission: Admission) -> Self {
         Self { admission, ..self }
+    }
+
+    /// Sets which proxies are believed when they say for whom they speak.
+    pub fn with_trusted_proxies(self, trusted_proxies: Vec<IpAddr>) -> Self {
+        Self { trusted_proxies, ..self }
     }
 
     /// Sets the number of threads that own sockets.

@@ -49,6 +49,8 @@ pub(crate) async fn upgrade(
         Ok(mut switching) => (switching.finish().map_into_boxed_body(), true),
         Err(refusal) => (refusal, false),
     };
+    let from = request.peer_addr().map_or(std::net::Ipv4Addr::UNSPECIFIED.into(), |from| from.ip());
+    let peer = hub.service.proxies.peer(from, request.head().headers());
     drop(request);
     let response = response.drop_body();
     let sent = framed.send(h1::Message::Item((response, actix_http::body::BodySize::None))).await;
@@ -60,7 +62,7 @@ pub(crate) async fn upgrade(
             // The HTTP side's buffer is empty, but large.
             read = bytes::BytesMut::new();
         }
-        Box::pin(socket::serve(hub, io.into(), read)).await;
+        Box::pin(socket::serve(hub, io.into(), read, peer)).await;
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ mod log;
 mod metrics;
 mod name;
 mod nodes;
+mod rates;
 mod server;
 mod service;
 mod session;

@@ -20,6 +20,22 @@ pub(crate) const BACKLOG: u32 = 4096;
 /// Time to log in. A phone on a bad network needs three round trips.
 pub(crate) const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Sockets that one address opens in a minute: a school behind one address that comes back all at once.
+pub(crate) const CONNECTIONS_PER_MINUTE: u32 = 1200;
+
+/// Registrations from one address in an hour: a class that makes its accounts together.
+pub(crate) const REGISTRATIONS_PER_HOUR: u32 = 60;
+
+/// Requests of one device in a minute: it catches up in thousands of groups, or writes as fast as a program that mirrors
+/// another network.
+pub(crate) const REQUESTS_PER_MINUTE: u32 = 12_000;
+
+/// Devices whose prekeys one device asks for in an hour: it makes two groups of thousands.
+pub(crate) const PREKEYS_PER_HOUR: u32 = 10_000;
+
+/// How often addresses and devices that were not heard of lately are forgotten.
+pub(crate) const FORGET_RATES_EVERY: Duration = Duration::from_secs(60);
+
 /// Time for a TLS handshake, on the same network.
 pub(crate) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -6,7 +6,7 @@ use conclave_server::{
     Admission, ArchiveError, Config, InviteError, Moved, Server, StartError, StoreLocation, Terms, TlsFiles,
     raise_open_file_limit,
 };
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -101,6 +101,10 @@ struct Serve {
     /// Who may register: open to all, by invite, or closed
     #[arg(long, value_name = "WHO", env = "CONCLAVE_REGISTRATION", default_value = "open")]
     registration: Admission,
+
+    /// Proxies in front of the server, with commas between, that say in X-Forwarded-For for whom they speak
+    #[arg(long, value_name = "ADDRESS,…", env = "CONCLAVE_TRUST_PROXY", value_delimiter = ',')]
+    trust_proxy: Vec<IpAddr>,
 
     /// Threads that own sockets [default: one per core]
     #[arg(long, value_name = "N", env = "CONCLAVE_WORKERS")]
@@ -264,11 +268,14 @@ async fn serve(settings: Serve) -> Result<(), Failure> {
         tls_key,
         metrics_listen: watch,
         registration: admission,
+        trust_proxy: trusted_proxies,
         workers,
         ..
     } = settings;
     let tls = tls_cert.zip(tls_key).map(|(certificates, key)| TlsFiles { certificates, key });
-    let mut server = Server::start(Config { store, listen, name, tls, watch, admission, workers }).await?;
+    let mut server =
+        Server::start(Config { store, listen, name, tls, watch, admission, trusted_proxies, workers })
+            .await?;
     println!("conclave-server {} listening on {}", server.name(), server.url());
     if let Some(watch) = server.watch_addr() {
         tracing::info!(%watch, "metrics are served");

@@ -13,6 +13,7 @@ use crate::log::{Acknowledgements, Health, LogQueue};
 use crate::metrics::Metrics;
 use crate::name::ServerNames;
 use crate::nodes::{self, Announcer, Node};
+use crate::rates::{Rates, TrustedProxies};
 use crate::service::Service;
 use crate::store::{self, OpenStore, Store, StoreError, StoreLocation};
 use crate::transport::certificates::{Certificates, TlsError};
@@ -274,6 +275,8 @@ async fn prepare(config: &Config) -> Result<Parts, StartError> {
         acknowledgements,
         health,
         metrics,
+        rates: Rates::default(),
+        proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         admission: config.admission,
         invite_key,
     });

@@ -7,6 +7,7 @@ use crate::limits::{MAX_GROUPS_LISTED, PAGE_BYTES, PAGE_ENTRIES};
 use crate::log::{Acknowledgements, Answer, Health, LogQueue};
 use crate::metrics::Metrics;
 use crate::name::ServerNames;
+use crate::rates::{Rates, TrustedProxies};
 use crate::session::Identity;
 use crate::session::machine::Task;
 use crate::store::{
@@ -37,6 +38,10 @@ pub(crate) struct Service {
     pub(crate) health: Arc<Health>,
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
+    /// How often anybody may ask.
+    pub(crate) rates: Rates,
+    /// Whose word counts for where a connection comes from.
+    pub(crate) proxies: TrustedProxies,
     /// Who may register.
     pub(crate) admission: Admission,
     /// What vouches for invites.

@@ -21,6 +21,7 @@ pub(super) async fn run(hub: Weak<Hub>) {
                 Silence::End(end) => connection.end(end),
             }
         }
+        hub.service.rates.forget();
         hub.work();
     }
 }

@@ -6,6 +6,7 @@ use crate::log::writer::Writer;
 use crate::metrics::Metrics;
 use crate::name::ServerNames;
 use crate::people::{Person, Room};
+use crate::rates::{Rates, TrustedProxies};
 use crate::service::Service;
 use crate::session::Identity;
 use crate::session::machine::Task;
@@ -43,6 +44,8 @@ fn node(url: &str) -> Arc<Service> {
         acknowledgements,
         health,
         metrics,
+        rates: Rates::default(),
+        proxies: TrustedProxies::default(),
         admission: Admission::Open,
         invite_key: InviteKey::from_bytes([1; 32]),
     })

@@ -10,6 +10,7 @@ use crate::fanout::hub::Hub;
 use crate::groups::Upload;
 use crate::limits::{CLOSE_LINGER, CLOSE_LINGER_BYTES, MAX_IN_FLIGHT};
 use crate::log::Answer;
+use crate::rates::Peer;
 use crate::store::Registration;
 use crate::transport::Transport;
 use actix_http::ws::CloseCode;
@@ -32,12 +33,12 @@ thread_local! {
 }
 
 /// Serves a client until one side has enough. `read` is what came together with the handshake.
-pub(crate) async fn serve(hub: Rc<Hub>, transport: Transport, read: BytesMut) {
+pub(crate) async fn serve(hub: Rc<Hub>, transport: Transport, read: BytesMut, peer: Peer) {
     let nonce = Nonce::from_bytes(rand::random());
     let connection = hub.open(transport);
     connection.push(frame::hello(hub.service.names.announced(), nonce));
     let session = Session::new(hub.service.names.clone(), nonce);
-    let mut socket = Socket { hub, connection, session, reader: Reader::new(read) };
+    let mut socket = Socket { hub, connection, session, reader: Reader::new(read), peer };
     let end = match socket.run().await {
         Ok(never) => match never {},
         Err(end) => end,
@@ -53,10 +54,15 @@ struct Socket {
     connection: Rc<Connection>,
     session: Session,
     reader: Reader,
+    /// Where it comes from.
+    peer: Peer,
 }
 
 impl Socket {
     async fn run(&mut self) -> Result<Never, End> {
+        if self.hub.service.rates.connect(self.peer).is_err() {
+            return Err(End::Close(CloseCode::Again, "too many connections from one address; wait a minute"));
+        }
         loop {
             while let Some(incoming) =
                 self.reader.next().map_err(|Violation(code, why)| End::Close(code, why))?
@@ -91,11 +97,32 @@ impl Socket {
             Incoming::Close(code) => return Err(End::Answer(code.unwrap_or(CloseCode::Normal))),
             Incoming::Request(bytes) => {
                 let action = self.session.receive(&bytes);
+                let action = self.limited(action);
                 // Boxed: an idle connection would keep room for the largest request.
                 Box::pin(self.act(action)).await?;
             }
         }
         Ok(())
+    }
+
+    /// The same, unless somebody asks too often.
+    fn limited(&self, action: Action) -> Action {
+        let (rates, peer) = (&self.hub.service.rates, self.peer);
+        let (id, within) = match &action {
+            Action::Register(id, ..) => (id, rates.register(peer)),
+            Action::Perform(id, identity, Task::Prekeys(devices)) => {
+                let prekeys = rates.ask_prekeys(peer, identity.device, devices.len());
+                (id, prekeys.and_then(|()| rates.ask(peer, identity.device)))
+            }
+            Action::Perform(id, identity, _)
+            | Action::Append(id, identity, ..)
+            | Action::Subscribe(id, identity, _) => (id, rates.ask(peer, identity.device)),
+            Action::LogIn(id, _) | Action::Refuse(id, _) | Action::End(id, ..) => (id, Ok(())),
+        };
+        match within {
+            Ok(()) => action,
+            Err(refusal) => Action::Refuse(*id, refusal),
+        }
     }
 
     /// The rarer ones are boxed once more, so that posting needs little memory.
@@ -254,7 +281,7 @@ impl Socket {
 mod tests {
     use super::*;
 
-    fn size_of_future<F>(_: impl Fn(Rc<Hub>, Transport, BytesMut) -> F) -> usize {
+    fn size_of_future<F>(_: impl Fn(Rc<Hub>, Transport, BytesMut, Peer) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -15,6 +15,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request as ClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
@@ -110,8 +112,19 @@ impl Client {
     }
 
     pub(crate) async fn connect_over(url: &str, connector: Connector) -> Option<Self> {
-        let url = format!("{url}/v1/socket");
-        let connecting = tokio_tungstenite::connect_async_tls_with_config(url, None, true, Some(connector));
+        Self::connect_with(format!("{url}/v1/socket").into_client_request().unwrap(), connector).await
+    }
+
+    /// As a proxy does that speaks for somebody.
+    pub(crate) async fn connect_from(url: &str, address: &str) -> Self {
+        let mut request = format!("{url}/v1/socket").into_client_request().unwrap();
+        request.headers_mut().insert("x-forwarded-for", address.parse().unwrap());
+        Self::connect_with(request, Connector::Plain).await.unwrap()
+    }
+
+    async fn connect_with(request: ClientRequest, connector: Connector) -> Option<Self> {
+        let connecting =
+            tokio_tungstenite::connect_async_tls_with_config(request, None, true, Some(connector));
         let (socket, _) = tokio::time::timeout(PATIENCE, connecting).await.unwrap().ok()?;
         let mut client = Self {
             socket,

@@ -18,5 +18,6 @@ mod groups;
 mod live;
 mod metrics;
 mod people;
+mod rates;
 mod registration;
 mod tls;

@@ -35,6 +35,9 @@ struct Row {
     value: Opaque,
 }
 
+/// Rows of one table.
+type TableRows = (Table, Vec<KeyValue<Vec<u8>>>);
+
 /// A file that is being written.
 pub(super) struct Writer<W> {
     file: W,
@@ -88,7 +91,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next chunk; `None` at the end of a whole file.
-    pub(super) fn chunk(&mut self) -> Result<Option<(Table, Vec<KeyValue<Vec<u8>>>)>, ArchiveError> {
+    pub(super) fn chunk(&mut self) -> Result<Option<TableRows>, ArchiveError> {
         let length = self.take(4)?;
         let length = u32::from_be_bytes(length.try_into().map_err(|_| ArchiveError::Damaged("a length"))?);
         if length == 0 {
