@@ -383,6 +383,7 @@ REQUEST_SHAPES = {
     11: ("fetch commits", row(B32, U32, uint(32))),
     12: ("subscribe", row(array(_cursor, 0, 4096))),
     13: ("acknowledge", row(_cursor)),
+    17: ("publish one-time", row(array(row(U32, B32), 0, 200), boolean)),
     25: ("stage part", row(B16, U32, array(row(B32, bstr()), 0, 4096))),
 }
 REQUESTS = {name: number for number, (name, _) in REQUEST_SHAPES.items()}
@@ -425,10 +426,11 @@ _reply = variant({
     1: ("accepted", row(B32, uint())),
     2: ("account", row(bstr())),
     3: ("names", row(array(nullable(tstr)))),
-    4: ("prekeys", row(array(nullable(bstr())))),
+    4: ("prekeys", row(array(nullable(bstr())), optional=[array(nullable(row(U32, B32)))])),
     5: ("groups", row(array(row(B32, uint(), nullable(uint()), uint(), uint())))),
     6: ("page", row(array(Entry.shape), uint())),
     7: ("refused", row(_refusal)),
+    8: ("one-time left", row(U32)),
 })
 
 SERVER_FRAME = variant({

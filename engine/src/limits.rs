@@ -37,9 +37,8 @@ pub const PREKEYS_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long replaced prekeys still open what was sealed to them.
 pub const PREKEYS_OVERLAP: Duration = Duration::from_secs(48 * 3600);
 
-/// Unused private halves of one-time prekeys. As many first contacts as a device can expect between two times that it is
-/// online; the private halves of those that were handed out and never used must go some time, the oldest first.
-pub const MAX_ONE_TIME_PREKEYS: usize = 200;
+/// Unused one-time prekeys of a device.
+pub use conclave_wire::limits::MAX_ONE_TIME_PREKEYS;
 
 /// How old a link request may be when it is approved: whoever links a device has both in hand, and a code that was noted
 /// down and forgotten ends.

@@ -84,6 +84,9 @@ impl Service {
             Task::PublishPrekeys(prekeys) => {
                 Ok(self.log.write(Write::PublishPrekeys { device, prekeys }).await)
             }
+            Task::PublishOneTime { prekeys, replace } => {
+                Ok(self.log.write(Write::PublishOneTime { device, prekeys, replace }).await)
+            }
             Task::Groups => self.memberships(device).await,
             Task::Commit(upload) => self.commit(identity, upload).await,
             Task::StagePart { upload, number, deliveries } => {
@@ -187,9 +190,21 @@ impl Service {
     async fn prekeys(self: &Arc<Self>, devices: Vec<DeviceId>) -> Result<Reply, Refusal> {
         let prekeys =
             |service: &Self, id| service.store.device(&id).map(|device| device.map(|device| device.prekeys));
-        let prekeys =
+        let asked = devices.clone();
+        let prekeys: Vec<_> =
             self.look(move |service| devices.into_iter().map(|id| prekeys(service, id)).collect()).await?;
-        Ok(Reply::Prekeys { prekeys })
+        if prekeys.iter().all(Option::is_none) {
+            return Ok(Reply::Prekeys { prekeys, one_time: None });
+        }
+        // Gone from the store before anybody has it.
+        match self.log.write(Write::TakeOneTime(asked)).await {
+            Reply::Prekeys { one_time, .. } => {
+                let one_time = one_time.filter(|taken| taken.iter().any(Option::is_some));
+                Ok(Reply::Prekeys { prekeys, one_time })
+            }
+            Reply::Refused { refusal } => Err(refusal),
+            _ => Err(Refusal::Unavailable),
+        }
     }
 
     async fn memberships(self: &Arc<Self>, device: DeviceId) -> Result<Reply, Refusal> {

@@ -36,6 +36,8 @@ mod handout;
 mod label;
 mod local;
 mod notice;
+#[cfg(test)]
+mod one_time;
 mod profile;
 mod session;
 mod store;

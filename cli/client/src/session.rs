@@ -4,16 +4,23 @@ use crate::client::Client;
 use crate::connection::{Connection, done, unexpected};
 use crate::error::ClientError;
 use crate::local::now;
-use conclave_engine::PrekeyBook;
+use conclave_engine::{PrekeyBook, PrekeyBookError};
 use conclave_wire::ids::{DeviceId, GroupId, Opaque, PrekeysHash, Seq};
 use conclave_wire::limits::MAX_PREKEYS_PER_REQUEST;
 use conclave_wire::login::Login;
+use conclave_wire::prekeys::OneTimePrekey;
 use conclave_wire::reply::{Refusal, Reply};
 use conclave_wire::request::{Cursor, Request};
 use rand::RngExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// One-time prekeys at the server below which it is given more.
+const FEW_ONE_TIME: usize = 50;
+
+/// As many are there then.
+const FULL_ONE_TIME: usize = 100;
 
 /// How often acknowledgements are sent: a lost one only delivers again.
 const ACKNOWLEDGE_EVERY: Duration = Duration::from_secs(1);
@@ -67,6 +74,7 @@ impl Client {
         let mut connection = Connection::dial(self.servers.current()?).await?;
         self.identify(&mut connection).await?;
         self.publish_prekeys(&mut connection).await?;
+        self.refill_one_time(&mut connection).await?;
         self.session.connection = Some(connection);
         self.session.was_connected = true;
         Ok(())
@@ -164,6 +172,23 @@ impl Client {
         }
     }
 
+    /// Sees to it that the server has one-time prekeys of this device to give out.
+    async fn refill_one_time(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
+        // Without any private halves, as after a restore, those that are out serve nobody.
+        let replace = self.local.device.one_time_prekeys_left() == 0;
+        let ask = Request::PublishOneTime { prekeys: Vec::new(), replace };
+        let left = one_time_left(connection.request(ask).await?)?;
+        if left >= FEW_ONE_TIME {
+            return Ok(());
+        }
+        let (prekeys, changes) =
+            self.local.device.make_one_time_prekeys(FULL_ONE_TIME - left, &mut rand::rng());
+        // Stored first: what others use has to open.
+        self.local.write(|step| step.apply(&changes))?;
+        one_time_left(connection.request(Request::PublishOneTime { prekeys, replace: false }).await?)
+            .map(drop)
+    }
+
     /// Replaces prekeys that are a day old, and gives the server those that it does not have.
     async fn publish_prekeys(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
         if self.local.device.prekeys_due(now()) {
@@ -201,9 +226,11 @@ impl Client {
         let mut missing: BTreeSet<DeviceId> = devices.iter().copied().collect();
         for devices in devices.chunks(MAX_PREKEYS_PER_REQUEST) {
             match self.request(Request::Prekeys { devices: devices.to_vec() }).await? {
-                Reply::Prekeys { prekeys } if prekeys.len() == devices.len() => {
-                    for prekeys in prekeys.into_iter().flatten() {
-                        match book.insert(&prekeys.0) {
+                Reply::Prekeys { prekeys, one_time } if prekeys.len() == devices.len() => {
+                    let one_time = one_time.unwrap_or_default().into_iter().chain(std::iter::repeat(None));
+                    for (prekeys, one_time) in prekeys.into_iter().zip(one_time) {
+                        let Some(Opaque(prekeys)) = prekeys else { continue };
+                        match insert(&mut book, &prekeys, one_time) {
                             Ok(device) => drop(missing.remove(&device)),
                             // The device counts as unreachable: it cannot block a change of the group.
                             Err(error) => tracing::warn!(%error, "prekeys that cannot be used"),
@@ -242,6 +269,29 @@ impl Client {
                 return;
             }
         }
+    }
+}
+
+/// Takes a device's prekeys into the book, with a one-time prekey if that can be used.
+fn insert(
+    book: &mut PrekeyBook,
+    prekeys: &[u8],
+    one_time: Option<OneTimePrekey>,
+) -> Result<DeviceId, PrekeyBookError> {
+    let Some(one_time) = one_time else { return book.insert(prekeys) };
+    match book.insert_with_one_time(prekeys, one_time) {
+        Err(PrekeyBookError::OneTime) => {
+            tracing::warn!("a one-time prekey that cannot be used");
+            book.insert(prekeys)
+        }
+        inserted => inserted,
+    }
+}
+
+fn one_time_left(reply: Reply) -> Result<usize, ClientError> {
+    match reply {
+        Reply::OneTimeLeft { left } => Ok(usize::try_from(left).unwrap_or(usize::MAX)),
+        other => Err(unexpected(other)),
     }
 }
 

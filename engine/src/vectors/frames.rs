@@ -1,15 +1,16 @@
 //! Frames of the one socket: every request, reply, refusal and push.
 
-use super::second::cbor::{array, bstr, diagnostic, null, structure, text, uint, variant};
+use super::second::cbor::{array, bool, bstr, diagnostic, null, structure, text, uint, variant};
 use super::{bytes, check, hx, seed};
 use conclave_wire::codec::{self, Structure};
 use conclave_wire::entry::{Entry, EntryKind};
 use conclave_wire::frame::{ClientFrame, RequestId, ServerFrame};
 use conclave_wire::ids::{
-    AccountId, DeviceId, DeviceKey, Epoch, GroupId, ManifestVersion, Opaque, Seq, UploadId,
+    AccountId, DeviceId, DeviceKey, Epoch, GroupId, ManifestVersion, OneTimePrekeyId, Opaque, Seq, UploadId,
 };
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::name::Name;
+use conclave_wire::prekeys::{AgreementKey, OneTimePrekey};
 use conclave_wire::reply::{Membership, Refusal, Reply};
 use conclave_wire::request::{Cursor, DeliveryFor, Request, WelcomeFor};
 use conclave_wire::signature::Signature;
@@ -22,6 +23,14 @@ fn group() -> GroupId {
 
 fn device() -> DeviceId {
     DeviceId::from_bytes(seed("device id"))
+}
+
+fn one_time() -> OneTimePrekey {
+    OneTimePrekey { id: OneTimePrekeyId(300), key: AgreementKey::from_bytes(seed("one-time key")) }
+}
+
+fn encoded_one_time() -> Vec<u8> {
+    array(&[uint(300), bstr(seed("one-time key"))])
 }
 
 fn upload() -> UploadId {
@@ -69,7 +78,7 @@ fn requests() -> Vec<(&'static str, Request, Vec<u8>)> {
             },
             variant(0, &[text("alice"), o(1), o(2), proof.clone()]),
         ),
-        ("login", Request::Login { login: login() }, variant(1, &[proof.clone()])),
+        ("login", Request::Login { login: login() }, variant(1, std::slice::from_ref(&proof))),
         ("lookup", Request::Lookup { name: name() }, variant(2, &[text("alice")])),
         ("names", Request::Names { accounts: vec![account()] }, variant(3, &[array(&[a])])),
         (
@@ -152,6 +161,11 @@ fn requests() -> Vec<(&'static str, Request, Vec<u8>)> {
             variant(0, &[text("alice"), o(1), o(2), proof.clone(), text("invite-07")]),
         ),
         (
+            "publish one-time",
+            Request::PublishOneTime { prekeys: vec![one_time()], replace: true },
+            variant(17, &[array(&[encoded_one_time()]), bool(true)]),
+        ),
+        (
             "stage part",
             Request::StagePart {
                 upload: upload(),
@@ -185,9 +199,18 @@ fn replies() -> Vec<(&'static str, Reply, Vec<u8>)> {
         ),
         (
             "prekeys",
-            Reply::Prekeys { prekeys: vec![Some(opaque(2)), None] },
+            Reply::Prekeys { prekeys: vec![Some(opaque(2)), None], one_time: None },
             variant(4, &[array(&[o(2), null()])]),
         ),
+        (
+            "prekeys",
+            Reply::Prekeys {
+                prekeys: vec![None, Some(opaque(2))],
+                one_time: Some(vec![None, Some(one_time())]),
+            },
+            variant(4, &[array(&[null(), o(2)]), array(&[null(), encoded_one_time()])]),
+        ),
+        ("one-time left", Reply::OneTimeLeft { left: 99 }, variant(8, &[uint(99)])),
         ("groups", Reply::Groups { groups: vec![membership] }, variant(5, &[array(&[encoded])])),
         ("page", Reply::Page { entries, head: Seq(301) }, variant(6, &[encoded_entries, uint(301)])),
     ]

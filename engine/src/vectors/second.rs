@@ -155,6 +155,7 @@ pub(crate) mod cbor {
             Type::Bytes => format!("h'{}'", hex::encode(decoder.bytes().unwrap())),
             Type::String => format!("{:?}", decoder.str().unwrap()),
             Type::Null => decoder.null().map(|()| "null".to_owned()).unwrap(),
+            Type::Bool => decoder.bool().unwrap().to_string(),
             _ => decoder.u64().unwrap().to_string(),
         }
     }

@@ -60,6 +60,9 @@ pub const MAX_NAME: usize = 32;
 /// Devices asked for in one prekeys request: their prekeys fit a frame.
 pub const MAX_PREKEYS_PER_REQUEST: usize = 256;
 
+/// Unused one-time prekeys of a device that are kept, here and at a server: as many first contacts between two times online.
+pub const MAX_ONE_TIME_PREKEYS: usize = 200;
+
 /// Accounts asked for in one names request.
 pub const MAX_ACCOUNTS_PER_REQUEST: usize = 256;
 

@@ -3,6 +3,7 @@
 use crate::entry::Entry;
 use crate::ids::{Epoch, GroupId, ManifestVersion, Opaque, Seq};
 use crate::name::Name;
+use crate::prekeys::OneTimePrekey;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
@@ -63,6 +64,10 @@ pub enum Reply {
         /// In the order asked, encoded.
         #[n(0)]
         prekeys: Vec<Option<Opaque>>,
+        /// In the same order, a one-time prekey of each device that has one left. It was given to nobody else. Left out if
+        /// there are none.
+        #[n(1)]
+        one_time: Option<Vec<Option<OneTimePrekey>>>,
     },
     /// The device's groups.
     #[n(5)]
@@ -80,6 +85,13 @@ pub enum Reply {
         /// The last entry of the log.
         #[n(1)]
         head: Seq,
+    },
+    /// How many one-time prekeys of the device are left to be given out.
+    #[n(8)]
+    OneTimeLeft {
+        /// So many.
+        #[n(0)]
+        left: u32,
     },
     /// No.
     #[n(7)]

@@ -3,6 +3,7 @@
 use crate::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq, UploadId};
 use crate::login::Login;
 use crate::name::Name;
+use crate::prekeys::OneTimePrekey;
 use minicbor::{Decode, Encode};
 
 /// Where a device stands in a group's log.
@@ -184,6 +185,17 @@ pub enum Request {
         /// How far.
         #[n(0)]
         cursor: Cursor,
+    },
+    /// Publishes one-time prekeys of the device beside its signed ones. Answered with `OneTimeLeft`; with none, only that
+    /// is asked. Those with the lowest ids beyond [`crate::limits::MAX_ONE_TIME_PREKEYS`] are forgotten.
+    #[n(17)]
+    PublishOneTime {
+        /// Their public halves, at most [`crate::limits::MAX_ONE_TIME_PREKEYS`].
+        #[n(0)]
+        prekeys: Vec<OneTimePrekey>,
+        /// Whether those that were published before are forgotten: the device does not have their private halves any more.
+        #[n(1)]
+        replace: bool,
     },
     /// Uploads a part of what hangs on a commit or distribution that would not fit a frame with it; that follows, and
     /// names the upload. Answered with `Done`; repeating a part is harmless, and changes nothing. An upload that no

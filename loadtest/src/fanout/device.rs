@@ -79,7 +79,7 @@ impl Participant {
         let mut book = PrekeyBook::default();
         for devices in devices.chunks(MAX_PREKEYS_PER_REQUEST) {
             let request = Request::Prekeys { devices: devices.to_vec() };
-            let Reply::Prekeys { prekeys } = self.connection.request("prekeys", request).await? else {
+            let Reply::Prekeys { prekeys, .. } = self.connection.request("prekeys", request).await? else {
                 return Err(Failure::Unexpected("prekeys"));
             };
             for prekeys in prekeys {

@@ -122,6 +122,8 @@ fn cost(write: &Write) -> u32 {
         Write::StagePart(part) => {
             part.deliveries.iter().map(|(_, delivery)| delivery.len() + PART_ROW_OVERHEAD).sum()
         }
+        Write::PublishOneTime { prekeys, .. } => prekeys.len() * PART_ROW_OVERHEAD,
+        Write::TakeOneTime(devices) => devices.len() * PART_ROW_OVERHEAD,
         Write::Acknowledge { .. } | Write::ForgetUploads { .. } => 0,
     };
     u32::try_from((bytes + WRITE_OVERHEAD).min(LOG_QUEUE_BYTES)).unwrap_or(u32::MAX)
@@ -347,6 +349,10 @@ fn reply(write: &Write, outcome: Option<&Result<Written, Rejected>>) -> Reply {
     let refusal = match outcome {
         None => Refusal::Unavailable,
         Some(Ok(Written::Done)) => return Reply::Done,
+        Some(Ok(Written::OneTimeLeft(left))) => return Reply::OneTimeLeft { left: *left },
+        Some(Ok(Written::OneTimeTaken(taken))) => {
+            return Reply::Prekeys { prekeys: Vec::new(), one_time: Some(taken.clone()) };
+        }
         Some(Ok(Written::Appended(seq) | Written::Repeated(seq))) => match write {
             Write::Append(append) => return Reply::Accepted { group: append.group, seq: *seq },
             _ => return Reply::Done,

@@ -11,12 +11,13 @@ use conclave_wire::commit::UnverifiedCommit;
 use conclave_wire::frame::{ClientFrame, RequestId};
 use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq, UploadId};
 use conclave_wire::limits::{
-    MAX_ACCOUNTS_PER_REQUEST, MAX_CURSORS, MAX_PART_BYTES, MAX_PART_DELIVERIES, MAX_PREKEYS_PER_REQUEST,
+    MAX_ACCOUNTS_PER_REQUEST, MAX_CURSORS, MAX_ONE_TIME_PREKEYS, MAX_PART_BYTES, MAX_PART_DELIVERIES,
+    MAX_PREKEYS_PER_REQUEST,
 };
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::manifest::Manifest;
 use conclave_wire::name::Name;
-use conclave_wire::prekeys::Prekeys;
+use conclave_wire::prekeys::{OneTimePrekey, Prekeys};
 use conclave_wire::reply::Refusal;
 use conclave_wire::request::{Cursor, DeliveryFor, Request};
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub(crate) enum Task {
     Prekeys(Vec<DeviceId>),
     /// Replace the device's prekeys by these, which it signed.
     PublishPrekeys(Opaque),
+    /// Keep these one-time prekeys of the device.
+    PublishOneTime { prekeys: Vec<OneTimePrekey>, replace: bool },
     /// List the device's groups.
     Groups,
     /// Begin or change a group.
@@ -226,6 +229,10 @@ fn task(identity: &Identity, request: Request) -> Result<Task, Refusal> {
         Request::PublishPrekeys { prekeys } => {
             check_prekeys(identity, &prekeys)?;
             Task::PublishPrekeys(prekeys)
+        }
+        Request::PublishOneTime { prekeys, replace } => {
+            bounded("one-time prekeys", &prekeys, MAX_ONE_TIME_PREKEYS)?;
+            Task::PublishOneTime { prekeys, replace }
         }
         Request::Groups => Task::Groups,
         Request::Commit { commit, deliveries, welcomes, staged } => {

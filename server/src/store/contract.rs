@@ -1,6 +1,7 @@
 //! What every store must keep, as one suite over any of them.
 
 mod invites;
+mod one_time;
 mod uploads;
 
 use super::{
@@ -37,6 +38,7 @@ pub(crate) fn check(open: Open<'_>) {
     acknowledgements_move_forward(open);
     uploads::check(open);
     invites::check(open);
+    one_time::check(open);
 }
 
 /// A group with the store that has it.

@@ -25,6 +25,7 @@ use conclave_wire::ids::{
     AccountId, CommitHash, DeviceId, Epoch, GroupId, ManifestVersion, Opaque, Seq, Timestamp, UploadId,
 };
 use conclave_wire::name::Name;
+use conclave_wire::prekeys::OneTimePrekey;
 use conclave_wire::public_group::{PublicGroup, Step};
 use conclave_wire::reply::{Membership, Refusal};
 use conclave_wire::request::Cursor;
@@ -93,6 +94,17 @@ pub(crate) enum Write {
         /// How far.
         cursor: Cursor,
     },
+    /// One-time prekeys of a registered device, in place of those that are there if `replace`.
+    PublishOneTime {
+        /// The device.
+        device: DeviceId,
+        /// Theirs.
+        prekeys: Vec<OneTimePrekey>,
+        /// Whether those that are there go.
+        replace: bool,
+    },
+    /// One one-time prekey of each of these devices, for somebody who asks: nobody else will have it.
+    TakeOneTime(Vec<DeviceId>),
     /// The next part of an upload, or one that is there already.
     StagePart(Part),
     /// Forgets, in small steps, uploads that began before this and that no entry has named.
@@ -205,7 +217,7 @@ pub(crate) struct Invited {
 pub(crate) struct InviteId(pub(crate) [u8; 16]);
 
 /// What became of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
     /// Appended at this position.
     Appended(Seq),
@@ -213,6 +225,10 @@ pub(crate) enum Written {
     Repeated(Seq),
     /// Done.
     Done,
+    /// Done, and so many one-time prekeys of the device are left.
+    OneTimeLeft(u32),
+    /// These were taken, in the order of the devices.
+    OneTimeTaken(Vec<Option<OneTimePrekey>>),
 }
 
 /// Why a write was not made.

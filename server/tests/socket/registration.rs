@@ -30,14 +30,14 @@ async fn an_account_is_registered_found_and_logged_in() {
     assert_eq!(b.ask(Request::PublishPrekeys { prekeys: new.clone() }).await, Reply::Done);
     let prekeys = a.ask(Request::Prekeys { devices: vec![alice.device(), nobody.device(), bob.device()] });
     let expected = vec![Some(Opaque(alice.prekeys.clone())), None, Some(new.clone())];
-    assert_eq!(prekeys.await, Reply::Prekeys { prekeys: expected });
+    assert_eq!(prekeys.await, Reply::Prekeys { prekeys: expected, one_time: None });
 
     // Everything is there after a restart, and a login is enough.
     drop((a, b));
     let server = server.restart().await;
     let mut a = Client::logged_in(&server.url(), &alice).await;
     let prekeys = a.ask(Request::Prekeys { devices: vec![bob.device()] }).await;
-    assert_eq!(prekeys, Reply::Prekeys { prekeys: vec![Some(new)] });
+    assert_eq!(prekeys, Reply::Prekeys { prekeys: vec![Some(new)], one_time: None });
 }
 
 #[tokio::test]

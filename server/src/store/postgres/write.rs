@@ -58,7 +58,10 @@ async fn lock(client: &Object, batch: &[Write]) -> Result<HashMap<GroupId, HeadR
                     subjects.insert(subject(&invited.id.0));
                 }
             }
-            Write::PublishPrekeys { device, .. } => {
+            Write::TakeOneTime(devices) => {
+                subjects.extend(devices.iter().map(|device| subject(device.as_bytes())));
+            }
+            Write::PublishPrekeys { device, .. } | Write::PublishOneTime { device, .. } => {
                 subjects.insert(subject(device.as_bytes()));
             }
             Write::StagePart(part) => {

@@ -23,9 +23,11 @@
 //!     uploader   device │                    UploaderRecord
 //!     named      group │ seq                 the upload whose parts hang on the entry
 //!     invite     invite │                    how often it was used
+//!     one_time   device │ id                 a one-time prekey that nobody was given
 //!     state      what │                      about the store as a whole
 //! ```
 
+mod one_time;
 mod read;
 mod records;
 mod stage;
@@ -56,10 +58,11 @@ pub(super) enum Table {
     Named,
     State,
     Invite,
+    OneTime,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::Log,
         Self::Delivery,
         Self::Commit,
@@ -76,6 +79,7 @@ impl Table {
         Self::Named,
         Self::State,
         Self::Invite,
+        Self::OneTime,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -96,6 +100,7 @@ impl Table {
             Self::Named => "named",
             Self::State => "state",
             Self::Invite => "invite",
+            Self::OneTime => "one_time",
         }
     }
 

@@ -51,6 +51,10 @@ impl<'a, R: Rows> Stage<'a, R> {
             Write::Register(registration) => self.register(registration),
             Write::PublishPrekeys { device, prekeys } => self.publish_prekeys(device, prekeys),
             Write::Acknowledge { device, cursor } => self.acknowledge(device, cursor),
+            Write::PublishOneTime { device, prekeys, replace } => {
+                self.publish_one_time(device, prekeys, *replace)
+            }
+            Write::TakeOneTime(devices) => self.take_one_time(devices),
             Write::StagePart(part) => self.stage_part(part),
             Write::ForgetUploads { before } => self.forget_uploads(*before),
         }
@@ -261,6 +265,13 @@ impl<'a, R: Rows> Stage<'a, R> {
             Some(row) => Ok(row.clone()),
             None => Ok(self.rows.get(table, key)?.map(|value| value.as_ref().to_vec())),
         }
+    }
+
+    /// What this batch has changed of the rows of a table whose keys begin like this, and whether they are there.
+    pub(super) fn changed_of(&self, table: Table, prefix: &[u8]) -> impl Iterator<Item = (&[u8], bool)> {
+        let of_table =
+            self.changed.iter().filter(move |((of, key), _)| *of == table && key.starts_with(prefix));
+        of_table.map(|((_, key), row)| (key.as_slice(), row.is_some()))
     }
 
     pub(super) fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
