@@ -74,7 +74,12 @@ impl Client {
         let mut connection = Connection::dial(self.servers.current()?).await?;
         self.identify(&mut connection).await?;
         self.publish_prekeys(&mut connection).await?;
-        self.refill_one_time(&mut connection).await?;
+        match self.refill_one_time(&mut connection).await {
+            Err(error) if error.is_temporary() => return Err(error),
+            // Others reach this device by its signed prekeys as well.
+            Err(error) => tracing::warn!(%error, "the server has no one-time prekeys of this device"),
+            Ok(()) => {}
+        }
         self.session.connection = Some(connection);
         self.session.was_connected = true;
         Ok(())

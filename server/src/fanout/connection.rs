@@ -415,6 +415,25 @@ mod tests {
         (Rc::new(connection), client.unwrap())
     }
 
+    /// With TLS, what a frame became waits below the queue: it goes out all the same, without a further push.
+    #[actix_rt::test]
+    async fn the_last_of_what_is_encrypted_goes_out() {
+        let (transport, mut client) = crate::transport::tests::encrypted().await;
+        let connection = Rc::new(Connection::new(ConnectionId(1), transport, Rc::default()));
+        let (bytes, mut taken) = (vec![7; 50_000], 0);
+        while let Ok(count) = connection.transport.try_write_vectored(&[IoSlice::new(&bytes)]) {
+            taken += count;
+        }
+        connection.flush();
+        let (mut read, mut buffer) = (0, vec![0; 50_000]);
+        let rest = async {
+            while read < taken {
+                read += client.read(&mut buffer).await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), rest).await.unwrap();
+    }
+
     #[actix_rt::test]
     async fn silence_is_asked_about_then_ended() {
         let (connection, _client) = pair().await;

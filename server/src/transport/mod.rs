@@ -6,6 +6,8 @@
 
 mod accepted;
 pub(crate) mod certificates;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub(crate) use accepted::{Accepted, Acceptor};
 
@@ -26,15 +28,16 @@ pub(crate) enum Transport {
 pub(crate) struct Encrypted {
     stream: TcpStream,
     session: RefCell<ServerConnection>,
-    /// Something was decrypted and has not been read.
-    decrypted: Cell<bool>,
+    /// Nothing was read yet: what came with the handshake may be decrypted already, and no socket says so. (Later the socket is
+    /// read only when nothing decrypted is left.)
+    untouched: Cell<bool>,
 }
 
 impl Transport {
     /// Waits until there may be something to read.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
-            Self::Tls(encrypted) if encrypted.decrypted.get() => Ok(()),
+            Self::Tls(encrypted) if encrypted.untouched.get() => Ok(()),
             _ => self.stream().readable().await,
         }
     }
@@ -94,20 +97,15 @@ impl From<TcpStream> for Transport {
 
 impl Encrypted {
     fn new(stream: TcpStream, session: ServerConnection) -> Self {
-        // What came with the handshake may be decrypted already.
-        Self { stream, session: RefCell::new(session), decrypted: Cell::new(true) }
+        Self { stream, session: RefCell::new(session), untouched: Cell::new(true) }
     }
 
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut session = self.session.borrow_mut();
         loop {
             match session.reader().read(buffer) {
-                Ok(read) => {
-                    let state = session.process_new_packets().map_err(invalid)?;
-                    self.decrypted.set(state.plaintext_bytes_to_read() > 0);
-                    return Ok(read);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.decrypted.set(false),
+                Ok(read) => return Ok(read),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.untouched.set(false),
                 // The other side went without saying so, which a WebSocket does with a frame of its own.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                 Err(error) => return Err(error),
