@@ -1,21 +1,24 @@
--- Rows in tables, as store/rows/mod.rs lists them. Each has an owner (a group, an account, a device, a name or an upload)
--- and a place among its owner's rows; together they are the key. Owners are what a cluster distributes tables by.
+-- Rows in tables, as store/rows/mod.rs lists them. Each has a home (a group, an account, a device, a name or an upload)
+-- and a place in it; together they are the key. Homes are what a cluster distributes tables by.
 -- Values are ciphertext or small: nothing is compressed, and what is large is stored beside the table.
 
-create table conclave.log      (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave.delivery (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave."commit" (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave."group"  (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave.leaf     (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave.member   (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave.cursor   (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave.name     (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave.account  (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave.device   (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave.upload   (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave.part     (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave.uploader (owner bytea, place bytea, value bytea not null, primary key (owner, place));
-create table conclave.named    (owner bytea, place bytea, value bytea not null, primary key (owner, place));
+create table conclave.log      (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.delivery (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave."commit" (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave."group"  (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.leaf     (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.member   (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.cursor   (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.name     (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.account  (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.device   (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.upload   (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.part     (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.uploader (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.named    (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.state    (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.invite   (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.one_time (home bytea, place bytea, value bytea not null, primary key (home, place));
 
 alter table conclave.log      alter column value set storage external;
 alter table conclave.delivery alter column value set storage external;

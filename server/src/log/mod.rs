@@ -1,10 +1,12 @@
 //! Into the log: one queue, one writer thread, one sync for everything that waited.
 
 mod acknowledgements;
+mod queue;
+mod reply;
 pub(crate) mod writer;
 
 pub(crate) use acknowledgements::Acknowledgements;
-pub(crate) use writer::{Answer, LogQueue, Room};
+pub(crate) use queue::{Answer, LogQueue, Room};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

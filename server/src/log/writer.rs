@@ -2,132 +2,24 @@
 //!
 //! Durable before anybody learns of it, always: a sequence number that was seen is never given again.
 
+use super::queue::{Answer, LogQueue, Order};
+use super::reply::reply;
 use super::{Acknowledgements, Health};
 use crate::clock;
 use crate::error::StartError;
-use crate::fanout::{Asker, Hubs, Particular, Published, frame};
+use crate::fanout::{Hubs, Particular, Published, frame};
 use crate::groups::GroupCache;
-use crate::limits::{
-    ACKNOWLEDGE_EVERY, BATCH_BYTES, BATCH_WRITES, FORGET_EVERY, LOG_QUEUE_BYTES, LOG_QUEUE_PATIENCE,
-    MAX_KEPT_UPLOADS, PART_ROW_OVERHEAD, RETRY_AFTER, UPLOAD_PATIENCE, WRITE_OVERHEAD,
-};
+use crate::limits::{ACKNOWLEDGE_EVERY, BATCH_BYTES, BATCH_WRITES, FORGET_EVERY, UPLOAD_PATIENCE};
 use crate::metrics::Metrics;
 use crate::nodes::{Announcer, NewEntries};
 use crate::store::{Append, Change, Consequence, Rejected, Store, Write, Written};
 use conclave_wire::entry::EntryKind;
 use conclave_wire::ids::{DeviceId, Seq};
-use conclave_wire::limits::MAX_UPLOAD_BYTES;
-use conclave_wire::reply::{Refusal, Reply};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::{Semaphore, oneshot};
-
-/// Who hears what became of a write.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// The connection, through its hub: it has gone on to other requests meanwhile.
-    Through(Asker),
-    /// Somebody who waits.
-    To(oneshot::Sender<Reply>),
-}
-
-#[derive(Debug)]
-enum Order {
-    Write {
-        write: Write,
-        answer: Answer,
-        cost: u32,
-    },
-    /// Says when everything before it is done.
-    Flush(oneshot::Sender<()>),
-}
-
-/// The queue to the writer, bounded in bytes.
-#[derive(Clone, Debug)]
-pub(crate) struct LogQueue {
-    orders: Sender<Order>,
-    room: Arc<Semaphore>,
-}
-
-/// How full the queue is, for those who only look.
-#[derive(Clone, Debug)]
-pub(crate) struct Room(Arc<Semaphore>);
-
-impl Room {
-    /// Bytes that wait.
-    pub(crate) fn taken(&self) -> usize {
-        LOG_QUEUE_BYTES.saturating_sub(self.0.available_permits())
-    }
-}
-
-impl LogQueue {
-    /// How full it is.
-    pub(crate) fn room(&self) -> Room {
-        Room(self.room.clone())
-    }
-
-    /// Queues a write, waiting a while for room. A refusal to queue it is returned and does not go to `answer`.
-    pub(crate) async fn submit(&self, write: Write, answer: Answer) -> Result<(), Refusal> {
-        let cost = cost(&write);
-        match self.room.try_acquire_many(cost) {
-            Ok(permit) => permit.forget(),
-            Err(_) => Box::pin(self.wait_for_room(cost)).await?,
-        }
-        // The writer runs as long as there is a queue; were it gone, the answer would be dropped, and heard as that.
-        let _ = self.orders.send(Order::Write { write, answer, cost });
-        Ok(())
-    }
-
-    /// Queues a write and waits for what becomes of it.
-    pub(crate) async fn write(&self, write: Write) -> Reply {
-        let (answer, reply) = oneshot::channel();
-        match self.submit(write, Answer::To(answer)).await {
-            Ok(()) => reply.await.unwrap_or(Reply::Refused { refusal: Refusal::Unavailable }),
-            Err(refusal) => Reply::Refused { refusal },
-        }
-    }
-
-    /// Waits until everything queued so far is stored and answered.
-    pub(crate) async fn flush(&self) {
-        let (done, flushed) = oneshot::channel();
-        if self.orders.send(Order::Flush(done)).is_ok() {
-            let _ = flushed.await;
-        }
-    }
-
-    async fn wait_for_room(&self, cost: u32) -> Result<(), Refusal> {
-        let room = tokio::time::timeout(LOG_QUEUE_PATIENCE, self.room.acquire_many(cost));
-        let Ok(Ok(permit)) = room.await else { return Err(congested()) };
-        permit.forget();
-        Ok(())
-    }
-}
-
-fn congested() -> Refusal {
-    let retry_after_ms = u64::try_from(RETRY_AFTER.as_millis()).unwrap_or(u64::MAX);
-    Refusal::RateLimited { limit: "writes waiting for the disk".to_owned(), retry_after_ms }
-}
-
-/// In bytes, about.
-fn cost(write: &Write) -> u32 {
-    let bytes = match write {
-        Write::Append(append) => {
-            let deliveries = append.deliveries.iter().map(|(_, delivery)| delivery.len() + WRITE_OVERHEAD);
-            append.body.len() + deliveries.sum::<usize>()
-        }
-        Write::Register(registration) => registration.manifest.0.len() + registration.prekeys.0.len(),
-        Write::PublishPrekeys { prekeys, .. } => prekeys.0.len(),
-        Write::StagePart(part) => {
-            part.deliveries.iter().map(|(_, delivery)| delivery.len() + PART_ROW_OVERHEAD).sum()
-        }
-        Write::PublishOneTime { prekeys, .. } => prekeys.len() * PART_ROW_OVERHEAD,
-        Write::TakeOneTime(devices) => devices.len() * PART_ROW_OVERHEAD,
-        Write::Acknowledge { .. } | Write::ForgetUploads { .. } => 0,
-    };
-    u32::try_from((bytes + WRITE_OVERHEAD).min(LOG_QUEUE_BYTES)).unwrap_or(u32::MAX)
-}
 
 /// What the writer works with.
 pub(crate) struct Writer {
@@ -144,19 +36,18 @@ pub(crate) struct Writer {
 impl Writer {
     /// Starts the thread. It ends when every queue to it is gone, after everything that was queued.
     pub(crate) fn start(self) -> Result<(LogQueue, JoinHandle<()>), StartError> {
-        let (orders, queue) = mpsc::channel();
-        let room = Arc::new(Semaphore::new(LOG_QUEUE_BYTES));
+        let (log, queue, room) = LogQueue::new();
         let run = Run {
             writer: self,
             queue,
-            room: room.clone(),
+            room,
             acknowledged: Instant::now(),
             forgot: Instant::now(),
             unanswered: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("conclave-log".to_owned());
         let thread = thread.spawn(move || run.run()).map_err(StartError::Thread)?;
-        Ok((LogQueue { orders, room }, thread))
+        Ok((log, thread))
     }
 }
 
@@ -345,46 +236,6 @@ impl Run {
     }
 }
 
-fn reply(write: &Write, outcome: Option<&Result<Written, Rejected>>) -> Reply {
-    let refusal = match outcome {
-        None => Refusal::Unavailable,
-        Some(Ok(Written::Done)) => return Reply::Done,
-        Some(Ok(Written::OneTimeLeft(left))) => return Reply::OneTimeLeft { left: *left },
-        Some(Ok(Written::OneTimeTaken(taken))) => {
-            return Reply::Prekeys { prekeys: Vec::new(), one_time: Some(taken.clone()) };
-        }
-        Some(Ok(Written::Appended(seq) | Written::Repeated(seq))) => match write {
-            Write::Append(append) => return Reply::Accepted { group: append.group, seq: *seq },
-            _ => return Reply::Done,
-        },
-        Some(Err(rejected)) => match rejected.clone() {
-            Rejected::EpochStale { epoch, head } => Refusal::EpochStale { epoch, head },
-            Rejected::HeadMoved { head } => Refusal::HeadMoved { head },
-            Rejected::UnknownGroup => Refusal::NotMember,
-            Rejected::NameTaken => Refusal::NameTaken,
-            Rejected::AlreadyRegistered(name) => Refusal::AlreadyRegistered { name },
-            Rejected::DeviceTaken => {
-                Refusal::InvalidAccount { reason: "the device belongs to another account".to_owned() }
-            }
-            Rejected::ManifestConflict(version) => Refusal::ManifestConflict { version },
-            Rejected::DeviceRevoked => Refusal::DeviceRevoked,
-            Rejected::NotAdmitted(refusal) => refusal,
-            Rejected::InviteUsedUp => Refusal::InviteUsedUp,
-            Rejected::UnknownDevice => Refusal::NotRegistered,
-            Rejected::PartOutOfOrder { expected } => Refusal::PartOutOfOrder { expected },
-            Rejected::UploadTooLarge => {
-                Refusal::TooLarge { what: "the deliveries of an upload".to_owned(), max: MAX_UPLOAD_BYTES }
-            }
-            Rejected::TooManyUploads => Refusal::TooLarge {
-                what: "uploads under way of one device".to_owned(),
-                max: MAX_KEPT_UPLOADS as u64,
-            },
-            Rejected::UnknownUpload => Refusal::UnknownUpload,
-        },
-    };
-    Reply::Refused { refusal }
-}
-
 fn publish(append: &Append, seq: Seq) -> Published {
     let kind = append.change.kind();
     let (added, removed) = match &append.change {
@@ -422,6 +273,7 @@ mod tests {
     use conclave_wire::ids::{CommitHash, GroupId, UploadId};
     use conclave_wire::public_group::PublicGroup;
     use conclave_wire::reply::Membership;
+    use conclave_wire::reply::{Refusal, Reply};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     /// A store whose disk fails when it is told to, and which counts its syncs.
@@ -567,23 +419,5 @@ mod tests {
         fixture.store.fails.store(false, Ordering::SeqCst);
         assert_eq!(fixture.log.write(fixture.message()).await, unavailable);
         assert_eq!(fixture.head(), Seq(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_full_queue_refuses_and_recovers() {
-        let (orders, queue) = mpsc::channel();
-        let log = LogQueue { orders, room: Arc::new(Semaphore::new(3 * WRITE_OVERHEAD)) };
-        let write = || Write::Acknowledge {
-            device: DeviceId::from_bytes([1; 32]),
-            cursor: conclave_wire::request::Cursor { group: GroupId::from_bytes([1; 32]), seq: Seq(1) },
-        };
-        for _ in 0..3 {
-            log.submit(write(), Answer::To(oneshot::channel().0)).await.unwrap();
-        }
-        let refused = log.submit(write(), Answer::To(oneshot::channel().0)).await.unwrap_err();
-        assert!(matches!(refused, Refusal::RateLimited { .. }));
-        assert_eq!(queue.try_iter().count(), 3);
-        log.room.add_permits(WRITE_OVERHEAD);
-        log.submit(write(), Answer::To(oneshot::channel().0)).await.unwrap();
     }
 }

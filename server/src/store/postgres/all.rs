@@ -25,7 +25,7 @@ impl<'a> Whole<'a> {
 
     fn run(&self, shape: Shape, table: Table, rows: &[KeyValue<Vec<u8>>]) -> Result<(), StoreError> {
         let keys = rows.iter().map(|(key, _)| split(table, key));
-        let (owners, places): (Vec<_>, Vec<_>) = keys.unzip();
+        let (homes, places): (Vec<_>, Vec<_>) = keys.unzip();
         let values: Vec<_> = rows.iter().map(|(_, value)| value.as_slice()).collect();
         let run = async {
             // What was read before is of no use to who writes.
@@ -34,8 +34,8 @@ impl<'a> Whole<'a> {
             }
             let statement = prepare(&self.client, shape, table).await?;
             match shape {
-                Shape::Delete => self.client.execute(&statement, &[&owners, &places]).await,
-                _ => self.client.execute(&statement, &[&owners, &places, &values]).await,
+                Shape::Delete => self.client.execute(&statement, &[&homes, &places]).await,
+                _ => self.client.execute(&statement, &[&homes, &places, &values]).await,
             }
         };
         self.runtime.block_on(run).map(drop).map_err(|error: Error| describe(&error))

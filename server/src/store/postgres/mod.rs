@@ -98,11 +98,11 @@ impl Postgres {
         let bytes: zeroize::Zeroizing<[u8; 32]> = zeroize::Zeroizing::new(rand::random());
         let ask = async {
             let client = self.connections.reader().await?;
-            let owner = name.as_bytes();
+            let home = name.as_bytes();
             let put = "insert into conclave.state values ($1, '', $2) on conflict do nothing";
-            client.execute(put, &[&owner, &bytes.as_slice()]).await.map_err(|error| describe(&error))?;
-            let get = "select value from conclave.state where owner = $1 and place = ''";
-            let row = client.query_one(get, &[&owner]).await.map_err(|error| describe(&error))?;
+            client.execute(put, &[&home, &bytes.as_slice()]).await.map_err(|error| describe(&error))?;
+            let get = "select value from conclave.state where home = $1 and place = ''";
+            let row = client.query_one(get, &[&home]).await.map_err(|error| describe(&error))?;
             row.try_get::<_, Vec<u8>>(0).map_err(|error| describe(&error))
         };
         self.handle.block_on(ask)?.try_into().map_err(|_| StoreError::Damaged("secret"))

@@ -71,8 +71,8 @@ impl Rows for Seen<'_> {
     type Bytes = Vec<u8>;
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let (owner, place) = split(table, key);
-        let rows = self.query(Shape::Get, table, &[&owner, &place])?;
+        let (home, place) = split(table, key);
+        let rows = self.query(Shape::Get, table, &[&home, &place])?;
         rows.first().map(|row| column(row, 0)).transpose()
     }
 
@@ -84,22 +84,22 @@ impl Rows for Seen<'_> {
         limit: usize,
     ) -> Result<Vec<KeyValue<Vec<u8>>>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let ((owner, first), (last_owner, last)) = (split(table, first), split(table, last));
-        let rows = if owner == last_owner {
-            self.query(Shape::Range, table, &[&owner, &first, &last, &limit])?
+        let ((home, first), (last_home, last)) = (split(table, first), split(table, last));
+        let rows = if home == last_home {
+            self.query(Shape::Range, table, &[&home, &first, &last, &limit])?
         } else {
-            self.query(Shape::RangeOfAll, table, &[&owner, &first, &last_owner, &last, &limit])?
+            self.query(Shape::RangeOfAll, table, &[&home, &first, &last_home, &last, &limit])?
         };
         rows.iter().map(|row| Ok(([column(row, 0)?, column(row, 1)?].concat(), column(row, 2)?))).collect()
     }
 
     fn get_all(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let (owners, places): (Vec<_>, Vec<_>) = keys.iter().map(|key| split(table, key)).unzip();
+        let (homes, places): (Vec<_>, Vec<_>) = keys.iter().map(|key| split(table, key)).unzip();
         let mut values = vec![None; keys.len()];
         if keys.is_empty() {
             return Ok(values);
         }
-        for row in self.query(Shape::GetAll, table, &[&owners, &places])? {
+        for row in self.query(Shape::GetAll, table, &[&homes, &places])? {
             let number: i64 = row.try_get(0).map_err(|error| describe(&error))?;
             let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
             if let Some(value) = index.and_then(|index| values.get_mut(index)) {

@@ -101,18 +101,18 @@ fn subject(id: &[u8]) -> i32 {
     i32::from(u16::from_le_bytes([a, b]) % SUBJECT_LOCKS)
 }
 
-/// Owners, places and values of one table.
+/// Homes, places and values of one table.
 #[derive(Default)]
 struct Columns<'a> {
-    owners: Vec<&'a [u8]>,
+    homes: Vec<&'a [u8]>,
     places: Vec<&'a [u8]>,
     values: Vec<&'a [u8]>,
 }
 
 impl<'a> Columns<'a> {
     fn push(&mut self, table: Table, key: &'a [u8], value: Option<&'a [u8]>) {
-        let (owner, place) = split(table, key);
-        self.owners.push(owner);
+        let (home, place) = split(table, key);
+        self.homes.push(home);
         self.places.push(place);
         self.values.extend(value);
     }
@@ -136,12 +136,12 @@ async fn store(client: &Object, staged: Staged) -> Result<String, Trouble> {
     let deletes = deleted.iter().map(|(table, columns)| (Shape::Delete, table, columns));
     let writes = inserts.chain(puts).chain(deletes).map(|(shape, table, columns)| async move {
         let statement = prepare(client, shape, *table).await?;
-        let expected = columns.owners.len() as u64;
+        let expected = columns.homes.len() as u64;
         let written = match shape {
-            Shape::Delete => client.execute(&statement, &[&columns.owners, &columns.places]).await?,
+            Shape::Delete => client.execute(&statement, &[&columns.homes, &columns.places]).await?,
             _ => {
                 let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-                    [&columns.owners, &columns.places, &columns.values];
+                    [&columns.homes, &columns.places, &columns.values];
                 client.execute(&statement, &parameters).await?
             }
         };

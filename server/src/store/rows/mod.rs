@@ -105,7 +105,7 @@ impl Table {
     }
 
     /// Bytes of the part of the key that says where a row belongs; `None` for the whole key.
-    pub(super) const fn owner_bytes(self) -> Option<usize> {
+    pub(super) const fn home_bytes(self) -> Option<usize> {
         match self {
             Self::Name | Self::State => None,
             Self::Upload | Self::Part | Self::Invite => Some(16),
