@@ -20,6 +20,9 @@ create table conclave.state    (home bytea, place bytea, value bytea not null, p
 create table conclave.invite   (home bytea, place bytea, value bytea not null, primary key (home, place));
 create table conclave.one_time (home bytea, place bytea, value bytea not null, primary key (home, place));
 
+-- The last batch of each server that ever ran: what tells it, after a lost connection, whether that batch was committed.
+create table conclave.batch (server bytea primary key, number bigint not null) with (fillfactor = 50);
+
 alter table conclave.log      alter column value set storage external;
 alter table conclave.delivery alter column value set storage external;
 alter table conclave.part     alter column value set storage external;

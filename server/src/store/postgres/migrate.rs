@@ -11,7 +11,7 @@ mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
-/// The first version that has what is used here: `pg_current_xact_id`.
+/// The oldest version that is still looked after.
 const OLDEST: i32 = 130_000;
 
 /// Held while tables are made: nodes start at the same time.

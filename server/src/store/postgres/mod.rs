@@ -7,6 +7,7 @@
 mod all;
 mod connect;
 mod line;
+mod mark;
 mod migrate;
 mod rows;
 mod statement;
@@ -27,6 +28,7 @@ use conclave_wire::ids::{CommitHash, DeviceId, GroupId, Seq, UploadId};
 use conclave_wire::reply::Membership;
 use connect::Connections;
 use deadpool_postgres::Object;
+use mark::{BatchNumber, Mark};
 use rows::{Moment, Seen};
 use std::collections::HashMap;
 use std::time::Instant;
@@ -37,6 +39,7 @@ use write::{Decided, Outcomes};
 /// A PostgreSQL database.
 pub(crate) struct Postgres {
     connections: Connections,
+    mark: Mark,
     handle: Handle,
     /// Drives the connections. `None` once it is dropped, which has to happen where nothing may block.
     runtime: Option<Runtime>,
@@ -55,6 +58,13 @@ impl Postgres {
     pub(crate) fn open(location: &StoreLocation, url: &str) -> Result<Self, StartError> {
         let store = Self::connect(location, url)?;
         let done = store.handle.block_on(migrate::migrate(location, &store.connections))?;
+        let marked = store.handle.block_on(async {
+            let client = store.connections.reader().await?;
+            store.mark.make(&client).await
+        });
+        let unusable =
+            |error: StoreError| StartError::Database { store: location.to_string(), reason: error.reason() };
+        marked.map_err(unusable)?;
         for migration in done {
             tracing::info!(migration, "changed the database's tables");
         }
@@ -127,7 +137,8 @@ impl Postgres {
             .build()
             .map_err(StartError::Thread)?;
         let connections = Connections::new(location, url)?;
-        Ok(Self { connections, handle: runtime.handle().clone(), runtime: Some(runtime) })
+        let handle = runtime.handle().clone();
+        Ok(Self { connections, mark: Mark::new(), handle, runtime: Some(runtime) })
     }
 
     /// Reads; what belongs together at one moment.
@@ -155,8 +166,8 @@ impl Postgres {
     /// an error of its own.
     fn try_write(&self, batch: &[Write]) -> Result<Outcomes, Trouble> {
         let client = self.handle.block_on(self.connections.writer())?;
-        match write::write(&self.handle, &client, batch) {
-            Ok(Decided { outcomes, transaction }) => {
+        match write::write(&self.handle, &client, &self.mark, batch) {
+            Ok(Decided { outcomes, batch }) => {
                 match self.handle.block_on(client.batch_execute("commit")) {
                     Ok(()) => Ok(outcomes),
                     Err(error) => {
@@ -165,7 +176,7 @@ impl Postgres {
                         if error.as_db_error().is_some() {
                             return Err(error.into());
                         }
-                        match self.handle.block_on(self.learn(&transaction)) {
+                        match self.handle.block_on(self.learn(batch)) {
                             Some(true) => Ok(outcomes),
                             Some(false) => Err(error.into()),
                             None => Err(Trouble::Failed(StoreError::OutcomeUnknown)),
@@ -180,12 +191,12 @@ impl Postgres {
         }
     }
 
-    /// What became of a transaction that was not answered; `None` if the database cannot say it in time.
-    async fn learn(&self, transaction: &str) -> Option<bool> {
+    /// What became of a batch whose commit was not answered; `None` if the database cannot say it in time.
+    async fn learn(&self, batch: BatchNumber) -> Option<bool> {
         let until = Instant::now() + OUTCOME_PATIENCE;
         while Instant::now() < until {
             if let Ok(client) = self.connections.reader().await
-                && let Ok(Some(committed)) = write::outcome(&client, transaction).await
+                && let Ok(committed) = self.mark.has(&client, batch).await
             {
                 return Some(committed);
             }

@@ -1,8 +1,9 @@
 //! One batch in one transaction: lock what it is about, decide, write, commit.
 
+use super::mark::{BatchNumber, Mark};
 use super::rows::{Moment, Seen, prepare};
 use super::statement::{LOCK_HEADS, LOCK_SUBJECTS, Shape, split};
-use super::trouble::{Trouble, describe};
+use super::trouble::Trouble;
 use crate::store::rows::{HeadRecord, Stage, Staged, Table};
 use crate::store::{Admitted, Rejected, StoreError, Write, Written};
 use conclave_wire::codec;
@@ -10,7 +11,6 @@ use conclave_wire::ids::GroupId;
 use deadpool_postgres::Object;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::runtime::Handle;
-use tokio_postgres::Error;
 
 /// What became of each write of a batch.
 pub(super) type Outcomes = Vec<Result<Written, Rejected>>;
@@ -25,19 +25,25 @@ const LOCK_SPACE: i32 = 0x00C0_4C1A;
 /// A batch that is decided and written, and not committed.
 pub(super) struct Decided {
     pub(super) outcomes: Outcomes,
-    /// The transaction, by which the database can be asked later what became of it.
-    pub(super) transaction: String,
+    /// By which the database can be asked later what became of it.
+    pub(super) batch: BatchNumber,
 }
 
 /// Begins a transaction, decides about the batch, and writes it. On an error the connection is of no use any more.
-pub(super) fn write(runtime: &Handle, client: &Object, batch: &[Write]) -> Result<Decided, Trouble> {
+pub(super) fn write(
+    runtime: &Handle,
+    client: &Object,
+    mark: &Mark,
+    batch: &[Write],
+) -> Result<Decided, Trouble> {
     let heads = runtime.block_on(lock(client, batch))?;
     // Nobody else writes what is locked, so that each query may see what is there when it is asked.
     let rows = Seen::new(runtime, client, Moment::Each);
     let mut stage = Stage::new(&rows, &heads);
     let outcomes = batch.iter().map(|write| stage.write(write)).collect::<Result<Vec<_>, _>>()?;
-    let transaction = runtime.block_on(store(client, stage.finish()))?;
-    Ok(Decided { outcomes, transaction })
+    let batch = mark.next();
+    runtime.block_on(store(client, stage.finish(), mark, batch))?;
+    Ok(Decided { outcomes, batch })
 }
 
 /// Begins, locks what the batch is about, and reads where its groups stand.
@@ -118,8 +124,8 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Writes all rows of a batch, pipelined, and returns the transaction's number.
-async fn store(client: &Object, staged: Staged) -> Result<String, Trouble> {
+/// Writes all rows of a batch, pipelined, with the mark by which its commit is known.
+async fn store(client: &Object, staged: Staged, mark: &Mark, batch: BatchNumber) -> Result<(), Trouble> {
     let mut inserted: BTreeMap<Table, Columns<'_>> = BTreeMap::new();
     let mut put: BTreeMap<Table, Columns<'_>> = BTreeMap::new();
     let mut deleted: BTreeMap<Table, Columns<'_>> = BTreeMap::new();
@@ -149,27 +155,7 @@ async fn store(client: &Object, staged: Staged) -> Result<String, Trouble> {
         let short = || StoreError::Database { reason: format!("it wrote {written} rows of {expected}") };
         if all { Ok(()) } else { Err(Trouble::Failed(short())) }
     });
-    let number = async {
-        let statement = client.prepare_cached("select pg_current_xact_id()::text").await?;
-        let row = client.query_one(&statement, &[]).await?;
-        Ok::<String, Trouble>(row.try_get(0)?)
-    };
-    let (_, number) =
-        futures_util::future::try_join(futures_util::future::try_join_all(writes), number).await?;
-    Ok(number)
-}
-
-/// What became of a transaction whose commit was not answered: `None` if the database does not know yet, or any more.
-pub(super) async fn outcome(client: &Object, transaction: &str) -> Result<Option<bool>, StoreError> {
-    let asked = async {
-        let statement = client.prepare_cached("select pg_xact_status($1::text::xid8)").await?;
-        let row = client.query_one(&statement, &[&transaction]).await?;
-        row.try_get::<_, Option<String>>(0)
-    };
-    let status = asked.await.map_err(|error: Error| describe(&error))?;
-    Ok(match status.as_deref() {
-        Some("committed") => Some(true),
-        Some("aborted") => Some(false),
-        _ => None,
-    })
+    let marked = async { Ok::<(), Trouble>(mark.set(client, batch).await?) };
+    futures_util::future::try_join(futures_util::future::try_join_all(writes), marked).await?;
+    Ok(())
 }
