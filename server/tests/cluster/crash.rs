@@ -14,7 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// How often nodes are killed.
 const ROUNDS: u64 = 3;
+
+/// How often the database is. What becomes of a commit in between shows in about one of fifty.
+const DATABASE_ROUNDS: u64 = 10;
 
 /// Posts under way at once.
 const WINDOW: usize = 32;
@@ -133,8 +137,8 @@ async fn the_database_is_killed_under_load() {
             tokio::spawn(keep_posting(vec![node.url()], room.clone(), person, stop.clone()))
         })
         .collect();
-    for round in 0..ROUNDS {
-        tokio::time::sleep(Duration::from_millis(400 + 130 * round)).await;
+    for round in 0..DATABASE_ROUNDS {
+        tokio::time::sleep(Duration::from_millis(250 + 17 * round)).await;
         postgres = tokio::task::spawn_blocking(move || {
             postgres.kill();
             postgres.restart();
