@@ -200,7 +200,7 @@ class Client:
         prekeys = {}
         for at in range(0, len(others), 256):
             some = others[at:at + 256]
-            _, (found,) = self.connect().request("prekeys", some)
+            _, (found, *_) = self.connect().request("prekeys", some)
             for other, data in zip(some, found):
                 try:
                     if data is not None:
