@@ -106,6 +106,25 @@ fn cut(file: &Path) {
     std::fs::write(file, &bytes[..bytes.len() - 1]).unwrap();
 }
 
+/// The key of invites stays with its store, so that what was handed out there is good there alone.
+#[tokio::test]
+async fn the_key_of_invites_does_not_move() {
+    let postgres = Postgres::start();
+    let dir = tempfile::tempdir().unwrap();
+    let first: StoreLocation = postgres.database("one").parse().unwrap();
+    let second: StoreLocation = postgres.database("two").parse().unwrap();
+    live(&first, 3).await;
+    let file = dir.path().join("export");
+    blocking(move || {
+        let exported = export(&first, &file, &mut |_| {}).unwrap();
+        // The server that was there made its key.
+        assert_eq!(postgres.query("one", "select count(*) from conclave.state"), "1");
+        assert_eq!(import(&second, &file, &mut |_| {}).unwrap(), exported);
+        assert_eq!(postgres.query("two", "select count(*) from conclave.state"), "0");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_was_imported_by_half_is_not_served() {
     let postgres = Postgres::start();

@@ -25,6 +25,11 @@ impl Moved {
     }
 }
 
+/// All tables but the one that is about a store as such: the key of its invites stays with it.
+fn moved_tables() -> impl Iterator<Item = Table> {
+    Table::ALL.into_iter().filter(|table| *table != Table::State)
+}
+
 /// Writes everything that a store holds to a new file, which is durable and whole when this returns. `progress` hears now
 /// and then how far it is.
 pub(in crate::store) fn export(
@@ -35,7 +40,7 @@ pub(in crate::store) fn export(
     let file = File::options().write(true).create_new(true).open(to)?;
     let mut writer = Writer::begin(BufWriter::new(file))?;
     let mut moved = Moved::default();
-    for table in Table::ALL {
+    for table in moved_tables() {
         let mut after = None;
         loop {
             let rows = store.page(table, after.as_deref(), ROWS)?;
@@ -59,11 +64,13 @@ pub(in crate::store) fn import(
     progress: &mut dyn FnMut(Moved),
 ) -> Result<Moved, ArchiveError> {
     let mut reader = Reader::begin(BufReader::new(File::open(from)?))?;
-    for table in Table::ALL {
+    for table in moved_tables() {
         if !store.page(table, None, 1)?.is_empty() {
             return Err(ArchiveError::NotEmpty);
         }
     }
+    // It may be there from an import that failed before it had put anything.
+    store.remove(Table::State, UNFINISHED)?;
     store.put(Table::State, vec![(UNFINISHED.to_vec(), Vec::new())])?;
     let mut moved = Moved::default();
     while let Some((table, rows)) = reader.chunk()? {
