@@ -48,7 +48,8 @@ impl Postgres {
         let programs = programs().expect(
             "PostgreSQL is not installed, and this test needs it: install the package postgresql, or run scripts/test",
         );
-        let dir = tempfile::Builder::new().prefix("pg").tempdir().unwrap();
+        // Not where the environment says: another account may not come there. And short, for the socket's path.
+        let dir = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
         let account = (fs::metadata(dir.path()).unwrap().uid() == 0).then(nobody);
         // Whoever it runs as has to come through here, and owns what is in it.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o711)).unwrap();
