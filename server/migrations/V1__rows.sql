@@ -19,6 +19,8 @@ create table conclave.named    (home bytea, place bytea, value bytea not null, p
 create table conclave.state    (home bytea, place bytea, value bytea not null, primary key (home, place));
 create table conclave.invite   (home bytea, place bytea, value bytea not null, primary key (home, place));
 create table conclave.one_time (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.mailbox  (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.letter   (home bytea, place bytea, value bytea not null, primary key (home, place));
 
 -- The last batch of each server that ever ran: what tells it, after a lost connection, whether that batch was committed.
 create table conclave.batch (server bytea primary key, number bigint not null) with (fillfactor = 50);
@@ -26,6 +28,7 @@ create table conclave.batch (server bytea primary key, number bigint not null) w
 alter table conclave.log      alter column value set storage external;
 alter table conclave.delivery alter column value set storage external;
 alter table conclave.part     alter column value set storage external;
+alter table conclave.letter   alter column value set storage external;
 
 -- Where every group stands, and how far every device is, changes all the time: room for it on the same page.
 alter table conclave."group"  set (fillfactor = 50);

@@ -176,11 +176,24 @@ pub(crate) const MAX_KEPT_UPLOADS: usize = 64;
 /// Time in which an entry names an upload after its first part. A phone on a bad network sends 256 MiB in less.
 pub(crate) const UPLOAD_PATIENCE: Duration = Duration::from_secs(3600);
 
-/// How often uploads that nothing has named are looked for.
+/// How often uploads that nothing has named are looked for, and old letters in the next few mailboxes.
 pub(crate) const FORGET_EVERY: Duration = Duration::from_secs(10);
 
 /// Rows of forgotten uploads deleted at once, so that nobody waits behind that.
 pub(crate) const FORGET_ROWS: usize = 4096;
+
+/// Letters in one mailbox: those of sixteen devices that use all their room. A device that is away finds no more than
+/// this of what others asked of it, and they ask again.
+pub(crate) const MAX_LETTERS: usize = 256;
+
+/// Bytes of the letters in one mailbox.
+pub(crate) const MAX_MAILBOX_BYTES: u64 = 16 << 20;
+
+/// Bytes of the letters in one mailbox that are of one device: two of the largest.
+pub(crate) const MAX_SENDER_BYTES: u64 = 2 << 20;
+
+/// Mailboxes whose old letters are taken out at once: few, so that nobody waits behind that, and two millions in a day.
+pub(crate) const SWEPT_MAILBOXES: usize = 256;
 
 /// What a row of an upload is taken to cost beside its bytes.
 pub(crate) const PART_ROW_OVERHEAD: usize = 64;

@@ -11,11 +11,12 @@ use crate::rates::{Rates, TrustedProxies};
 use crate::session::Identity;
 use crate::session::machine::Task;
 use crate::store::{
-    AccountKey, Append, PageBounds, Part, Range, Registration, Store, StoreError, StoredGroup, StoredUpload,
-    Write,
+    AccountKey, Append, LetterToKeep, PageBounds, Part, Range, Registration, Store, StoreError, StoredGroup,
+    StoredUpload, Write,
 };
 use bytes::Bytes;
-use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Seq, UploadId};
+use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, LetterNumber, Opaque, Seq, UploadId};
+use conclave_wire::letter::LetterKind;
 use conclave_wire::manifest::Manifest;
 use conclave_wire::name::Name;
 use conclave_wire::reply::{Membership, Refusal, Reply};
@@ -86,6 +87,13 @@ impl Service {
             }
             Task::PublishOneTime { prekeys, replace } => {
                 Ok(self.log.write(Write::PublishOneTime { device, prekeys, replace }).await)
+            }
+            Task::SendLetter { group, to, kind, body } => {
+                self.send_letter(identity, group, to, kind, body).await
+            }
+            Task::FetchLetters { after } => self.letters(device, after).await,
+            Task::ForgetLetters { through } => {
+                Ok(self.log.write(Write::ForgetLetters { device, through }).await)
             }
             Task::Groups => self.memberships(device).await,
             Task::Commit(upload) => self.commit(identity, upload).await,
@@ -257,6 +265,28 @@ impl Service {
             Ok(CheckedCommit::Head(seq)) => Ok(Reply::Accepted { group, seq }),
             Err(unfit) => Err(self.refusal(identity.device, group, unfit).await),
         }
+    }
+
+    /// Keeps a letter for another device of a group that both are in.
+    async fn send_letter(
+        self: &Arc<Self>,
+        identity: Identity,
+        group: GroupId,
+        to: DeviceId,
+        kind: LetterKind,
+        body: Opaque,
+    ) -> Result<Reply, Refusal> {
+        let stored = self.look(move |service| service.present(&group)).await?.ok_or(Refusal::NotMember)?;
+        groups::check_letter(&stored, &identity, &to, kind, &body)?;
+        let (from, body, now) = (identity.device, body.0.into(), clock::now());
+        Ok(self.log.write(Write::KeepLetter(LetterToKeep { to, kind, group, from, body, now })).await)
+    }
+
+    async fn letters(self: &Arc<Self>, device: DeviceId, after: LetterNumber) -> Result<Reply, Refusal> {
+        let bounds = PageBounds { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
+        let read =
+            self.look(move |service| service.store.letters(&device, after, clock::now(), bounds)).await?;
+        Ok(Reply::Letters { letters: read.letters, more: read.more })
     }
 
     async fn stage_part(

@@ -5,6 +5,7 @@
 //!     server  version ‖ CBOR [0, [name: text, nonce: bstr 32]]     hello, the first frame of a connection
 //!             version ‖ CBOR [1, [id: uint, reply]]                answer to the request of that id
 //!             version ‖ CBOR [2, [entry]]                          push of a new log entry
+//!             version ‖ CBOR [3, []]                               letters wait in the mailbox
 //! ```
 
 use crate::codec::Structure;
@@ -66,6 +67,10 @@ pub enum ServerFrame {
         #[n(0)]
         entry: Entry,
     },
+    /// Letters have come into the device's mailbox, to be fetched. Told to who has subscribed to anything; it may come
+    /// without need, and one that is lost is made up for by fetching when the connection begins.
+    #[n(3)]
+    LettersWait,
 }
 
 impl Structure for ServerFrame {

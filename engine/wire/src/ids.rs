@@ -115,6 +115,10 @@ counter!(
     OneTimePrekeyId(u32)
 );
 counter!(
+    /// Position of a letter in its mailbox, from 1; only ever grows.
+    LetterNumber(u64)
+);
+counter!(
     /// Version of a device manifest; only ever grows.
     ManifestVersion(u64)
 );

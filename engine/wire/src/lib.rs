@@ -24,6 +24,7 @@ pub mod frame;
 pub mod hash;
 pub mod ids;
 pub mod leave;
+pub mod letter;
 pub mod limits;
 mod listing;
 pub mod login;

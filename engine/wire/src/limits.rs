@@ -66,6 +66,16 @@ pub const MAX_ONE_TIME_PREKEYS: usize = 200;
 /// Accounts asked for in one names request.
 pub const MAX_ACCOUNTS_PER_REQUEST: usize = 256;
 
+/// Bytes of one letter: with what stands around it, it fits a frame.
+pub const MAX_LETTER: usize = MAX_FRAME - 1024;
+
+/// Letters of one device that wait in one mailbox: a question and an answer in several groups that both are in.
+pub const MAX_LETTERS_PER_SENDER: usize = 16;
+
+/// How long a letter waits to be fetched: nobody answers an older request (R117), and an older answer is for an epoch
+/// that has ended.
+pub const LETTER_PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// Groups in one subscribe request.
 pub const MAX_CURSORS: usize = 4096;
 

@@ -2,6 +2,7 @@
 
 use crate::entry::Entry;
 use crate::ids::{Epoch, GroupId, ManifestVersion, Opaque, Seq};
+use crate::letter::Letter;
 use crate::name::Name;
 use crate::prekeys::OneTimePrekey;
 use minicbor::{Decode, Encode};
@@ -92,6 +93,16 @@ pub enum Reply {
         /// So many.
         #[n(0)]
         left: u32,
+    },
+    /// Letters of the device's mailbox.
+    #[n(9)]
+    Letters {
+        /// In the order in which they came.
+        #[n(0)]
+        letters: Vec<Letter>,
+        /// Whether there are more after these.
+        #[n(1)]
+        more: bool,
     },
     /// No.
     #[n(7)]
@@ -253,6 +264,10 @@ pub enum Refusal {
     #[n(19)]
     #[error("the server cannot store anything at present; try again later, or tell its operator")]
     Unavailable,
+    /// There is no room for the letter.
+    #[n(20)]
+    #[error("the device has not fetched what was left for it before; try again later")]
+    MailboxFull,
     /// The server takes nobody new.
     #[n(26)]
     #[error("the server takes no new accounts; ask its operator")]

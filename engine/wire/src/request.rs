@@ -1,6 +1,7 @@
 //! Requests: what a client asks of a server on the one socket.
 
-use crate::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq, UploadId};
+use crate::ids::{AccountId, DeviceId, Epoch, GroupId, LetterNumber, Opaque, Seq, UploadId};
+use crate::letter::LetterKind;
 use crate::login::Login;
 use crate::name::Name;
 use crate::prekeys::OneTimePrekey;
@@ -185,6 +186,36 @@ pub enum Request {
         /// How far.
         #[n(0)]
         cursor: Cursor,
+    },
+    /// Leaves a letter for another device of a group. Answered with `Done`; who repeats it leaves two.
+    #[n(14)]
+    SendLetter {
+        /// A group that both devices are in.
+        #[n(0)]
+        group: GroupId,
+        /// Whom it is for.
+        #[n(1)]
+        to: DeviceId,
+        /// What it is.
+        #[n(2)]
+        kind: LetterKind,
+        /// The encoded request or answer, at most [`crate::limits::MAX_LETTER`].
+        #[n(3)]
+        body: Opaque,
+    },
+    /// Reads the device's own mailbox. Answered with `Letters`.
+    #[n(15)]
+    FetchLetters {
+        /// Letters after this one.
+        #[n(0)]
+        after: LetterNumber,
+    },
+    /// Empties the device's own mailbox up to a letter, this one included. Answered with `Done`.
+    #[n(16)]
+    ForgetLetters {
+        /// The last one to go.
+        #[n(0)]
+        through: LetterNumber,
     },
     /// Publishes one-time prekeys of the device beside its signed ones. Answered with `OneTimeLeft`; with none, only that
     /// is asked. Those with the lowest ids beyond [`crate::limits::MAX_ONE_TIME_PREKEYS`] are forgotten.

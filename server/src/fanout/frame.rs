@@ -33,6 +33,11 @@ pub(crate) fn push(entry: Entry) -> Bytes {
     binary(&ServerFrame::Push { entry })
 }
 
+/// Says that letters wait.
+pub(crate) fn letters_wait() -> Bytes {
+    binary(&ServerFrame::LettersWait)
+}
+
 /// A push put together from what the log writer has.
 pub(crate) fn push_of(
     group: GroupId,

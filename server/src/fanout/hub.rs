@@ -168,6 +168,17 @@ impl Hub {
                 }
                 backlog.fetch_sub(weight, Ordering::Relaxed);
             }
+            News::Letters(devices) => {
+                let subscribers = self.subscribers.borrow();
+                for connection in devices.iter().filter_map(|device| subscribers.get(device)).flatten() {
+                    connection.push(frame::letters_wait());
+                }
+            }
+            News::LettersForAnybody => {
+                for connection in self.subscribers.borrow().values().flatten() {
+                    connection.push(frame::letters_wait());
+                }
+            }
             News::HangUp => {
                 for connection in self.connections() {
                     connection.end(TRY_AGAIN);

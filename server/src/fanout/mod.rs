@@ -63,6 +63,10 @@ pub(crate) enum News {
         /// What they weigh in the hub's backlog.
         weight: usize,
     },
+    /// Letters have come for these devices.
+    Letters(Arc<[DeviceId]>),
+    /// Letters may have come for anybody.
+    LettersForAnybody,
     /// Nobody can say what was told to whom: close the sockets that are there.
     HangUp,
     /// The server shuts down: close every socket.
@@ -152,6 +156,24 @@ impl Hubs {
             hub.backlog.fetch_add(weight, Ordering::Relaxed);
             // A hub whose worker is gone has no connections.
             let _ = hub.news.send(News::Batch { answers, entries, weight });
+        }
+    }
+
+    /// Has these devices told that letters wait for them.
+    pub(crate) fn tell_of_letters(&self, devices: Vec<DeviceId>) {
+        if devices.is_empty() {
+            return;
+        }
+        let devices: Arc<[DeviceId]> = devices.into();
+        for hub in self.hubs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let _ = hub.news.send(News::Letters(devices.clone()));
+        }
+    }
+
+    /// Has everybody look for letters.
+    pub(crate) fn tell_all_of_letters(&self) {
+        for hub in self.hubs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let _ = hub.news.send(News::LettersForAnybody);
         }
     }
 

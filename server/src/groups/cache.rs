@@ -159,11 +159,11 @@ mod tests {
     use super::*;
     use crate::people::{Person, Room};
     use crate::store::{
-        AccountKey, Page, PageBounds, Range, Rejected, StoredAccount, StoredDevice, StoredUpload, Write,
-        Written,
+        AccountKey, Letters, Page, PageBounds, Range, Rejected, StoredAccount, StoredDevice, StoredUpload,
+        Write, Written,
     };
     use conclave_wire::commit::UnverifiedCommit;
-    use conclave_wire::ids::{CommitHash, DeviceId, UploadId};
+    use conclave_wire::ids::{CommitHash, DeviceId, LetterNumber, Timestamp, UploadId};
     use conclave_wire::reply::Membership;
 
     type Meanwhile = Box<dyn FnOnce(&OneGroup) + Send>;
@@ -211,6 +211,15 @@ mod tests {
             Ok(Some(self.group.lock().unwrap().public.head()))
         }
         fn upload(&self, _: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
+            unreachable!()
+        }
+        fn letters(
+            &self,
+            _: &DeviceId,
+            _: LetterNumber,
+            _: Timestamp,
+            _: PageBounds,
+        ) -> Result<Letters, StoreError> {
             unreachable!()
         }
     }

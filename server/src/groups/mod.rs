@@ -5,9 +5,11 @@
 
 mod cache;
 mod deliveries;
+mod letters;
 
 pub(crate) use cache::GroupCache;
 pub(crate) use deliveries::Attached;
+pub(crate) use letters::check_letter;
 
 use crate::clock;
 use crate::session::Identity;

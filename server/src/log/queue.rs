@@ -120,7 +120,11 @@ fn cost(write: &Write) -> u32 {
         }
         Write::PublishOneTime { prekeys, .. } => prekeys.len() * PART_ROW_OVERHEAD,
         Write::TakeOneTime(devices) => devices.len() * PART_ROW_OVERHEAD,
-        Write::Acknowledge { .. } | Write::ForgetUploads { .. } => 0,
+        Write::KeepLetter(letter) => letter.body.len(),
+        Write::Acknowledge { .. }
+        | Write::ForgetUploads { .. }
+        | Write::ForgetLetters { .. }
+        | Write::SweepMailboxes { .. } => 0,
     };
     u32::try_from((bytes + WRITE_OVERHEAD).min(LOG_QUEUE_BYTES)).unwrap_or(u32::MAX)
 }

@@ -43,6 +43,7 @@ impl Writer {
             room,
             acknowledged: Instant::now(),
             forgot: Instant::now(),
+            swept: None,
             unanswered: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("conclave-log".to_owned());
@@ -57,8 +58,10 @@ struct Run {
     room: Arc<Semaphore>,
     /// When acknowledgements were last written.
     acknowledged: Instant,
-    /// When uploads that nothing has named were last looked for.
+    /// When what is too old was last looked for.
     forgot: Instant,
+    /// The last mailbox that was swept, until the next round begins.
+    swept: Option<DeviceId>,
     /// Who must not be answered, as long as their connections may still be open: dropping an answer is one.
     unanswered: Vec<Answer>,
 }
@@ -128,10 +131,11 @@ impl Run {
             // Also finds out whether a store that could not be written to can be again.
             if self.forgot.elapsed() >= FORGET_EVERY || self.writer.health.is_troubled() {
                 self.forgot = Instant::now();
+                // After the others, whose answers stand in the same order.
                 batch.writes.push(Write::ForgetUploads { before: clock::ago(UPLOAD_PATIENCE) });
+                batch.writes.push(Write::SweepMailboxes { after: self.swept, now: clock::now() });
             }
             if self.acknowledged.elapsed() >= ACKNOWLEDGE_EVERY || !batch.flushes.is_empty() {
-                // After the others, whose answers stand in the same order.
                 batch.writes.extend(self.writer.acknowledgements.take());
                 self.acknowledged = Instant::now();
             }
@@ -196,13 +200,14 @@ impl Run {
 
     /// Moves the cached groups on, then tells posters and hubs.
     fn tell(
-        &self,
+        &mut self,
         writes: Vec<Write>,
         answers: Vec<Answer>,
         outcomes: Option<Vec<Result<Written, Rejected>>>,
     ) {
         let mut entries = Vec::new();
         let mut told = Vec::new();
+        let mut letters = Vec::new();
         let mut replies = Vec::with_capacity(answers.len());
         let mut outcomes = outcomes.map(Vec::into_iter);
         let mut answers = answers.into_iter();
@@ -211,19 +216,25 @@ impl Run {
             if let Some(answer) = answers.next() {
                 replies.push((answer, reply(&write, outcome.as_ref())));
             }
-            if let (Write::Append(append), Some(Ok(Written::Appended(seq)))) = (write, outcome) {
-                self.writer.metrics.appended(&append.change);
-                entries.push(publish(&append, seq));
-                let commit = append.change.kind() == EntryKind::Commit;
-                told.push(NewEntries { group: append.group, first: seq, count: 1, commit });
-                if let Change::Commit(step) = append.change {
-                    self.writer.groups.advance(&append.group, *step, seq);
+            match (write, outcome) {
+                (Write::Append(append), Some(Ok(Written::Appended(seq)))) => {
+                    self.writer.metrics.appended(&append.change);
+                    entries.push(publish(&append, seq));
+                    let commit = append.change.kind() == EntryKind::Commit;
+                    told.push(NewEntries { group: append.group, first: seq, count: 1, commit });
+                    if let Change::Commit(step) = append.change {
+                        self.writer.groups.advance(&append.group, *step, seq);
+                    }
                 }
+                (Write::KeepLetter(letter), Some(Ok(_))) => letters.push(letter.to),
+                (Write::SweepMailboxes { .. }, Some(Ok(Written::SweptTo(last)))) => self.swept = last,
+                _ => {}
             }
         }
         if let Some(announcer) = &self.writer.announcer {
-            announcer.announce(told);
+            announcer.announce(told, letters.clone());
         }
+        self.writer.hubs.tell_of_letters(letters);
         let mut through = Vec::new();
         for (answer, reply) in replies {
             match answer {
@@ -267,10 +278,10 @@ mod tests {
     use crate::people::{Person, Room};
     use crate::store::embedded::Embedded;
     use crate::store::{
-        AccountKey, Page, PageBounds, Range, StoreError, StoredAccount, StoredDevice, StoredGroup,
+        AccountKey, Letters, Page, PageBounds, Range, StoreError, StoredAccount, StoredDevice, StoredGroup,
         StoredUpload,
     };
-    use conclave_wire::ids::{CommitHash, GroupId, UploadId};
+    use conclave_wire::ids::{CommitHash, GroupId, LetterNumber, Timestamp, UploadId};
     use conclave_wire::public_group::PublicGroup;
     use conclave_wire::reply::Membership;
     use conclave_wire::reply::{Refusal, Reply};
@@ -322,6 +333,15 @@ mod tests {
         }
         fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
             self.store.upload(upload)
+        }
+        fn letters(
+            &self,
+            device: &DeviceId,
+            after: LetterNumber,
+            now: Timestamp,
+            bounds: PageBounds,
+        ) -> Result<Letters, StoreError> {
+            self.store.letters(device, after, now, bounds)
         }
     }
 

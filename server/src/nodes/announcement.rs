@@ -6,12 +6,13 @@
 //!     NODE   16 hexadecimal digits, who says it
 //!     ITEM   g GROUP:FIRST:COUNT    COUNT entries of a group from FIRST on; GROUP is 64 hexadecimal digits
 //!            c GROUP:FIRST:COUNT    the same, with a commit among them
+//!            l DEVICE               letters for a device, 64 hexadecimal digits
 //!            !                      more than is said here: look for yourself
 //! ```
 //!
 //! An item of another kind is passed over, so that older nodes understand newer ones.
 
-use conclave_wire::ids::{GroupId, Seq};
+use conclave_wire::ids::{DeviceId, GroupId, Seq};
 
 /// PostgreSQL takes 8,000 bytes less one.
 const MAX_BYTES: usize = 7_900;
@@ -39,6 +40,8 @@ pub(crate) struct NewEntries {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Announcement {
     pub(super) entries: Vec<NewEntries>,
+    /// For whom letters have come.
+    pub(super) letters: Vec<DeviceId>,
     /// Whether there is more than it says.
     pub(super) more: bool,
 }
@@ -68,7 +71,8 @@ impl Announcement {
         let begin = || format!("{VERSION} {:016x}", node.0);
         let mut texts = vec![begin()];
         let more = self.more.then(|| " !".to_owned());
-        for item in self.entries.iter().map(NewEntries::write).chain(more) {
+        let letters = self.letters.iter().map(|device| format!(" l{device}"));
+        for item in self.entries.iter().map(NewEntries::write).chain(letters).chain(more) {
             if texts.last().is_none_or(|text| text.len() + item.len() > MAX_BYTES) {
                 texts.push(begin());
             }
@@ -96,6 +100,10 @@ impl Announcement {
                     // Not what a node writes: to look for oneself is always right.
                     None => announcement.more = true,
                 },
+                Some(("l", device)) => match device.parse() {
+                    Ok(device) => announcement.letters.push(device),
+                    Err(_) => announcement.more = true,
+                },
                 _ => {}
             }
         }
@@ -116,8 +124,11 @@ mod tests {
 
     #[test]
     fn what_one_writes_another_reads() {
-        let said =
-            Announcement { entries: vec![entries(1, 5, false), entries(2, u64::MAX, true)], more: true };
+        let said = Announcement {
+            entries: vec![entries(1, 5, false), entries(2, u64::MAX, true)],
+            letters: vec![DeviceId::from_bytes([9; 32])],
+            more: true,
+        };
         let texts = said.write(OTHER);
         assert_eq!(texts.len(), 1);
         assert_eq!(Announcement::read(&texts[0], ME), Some(said.clone()));
@@ -130,7 +141,8 @@ mod tests {
 
     #[test]
     fn as_many_texts_as_it_takes() {
-        let said = Announcement { entries: vec![entries(1, u64::MAX, true); 300], more: false };
+        let many = vec![entries(1, u64::MAX, true); 300];
+        let said = Announcement { entries: many, ..Announcement::default() };
         let texts = said.write(OTHER);
         assert!(texts.len() > 1 && texts.iter().all(|text| text.len() <= MAX_BYTES));
         let read = texts.iter().flat_map(|text| Announcement::read(text, ME).unwrap().entries);
@@ -142,8 +154,8 @@ mod tests {
         for nonsense in ["", "conclave1", "conclave2 1 !", "conclave1 xyz !", "hello"] {
             assert_eq!(Announcement::read(nonsense, ME), None, "{nonsense}");
         }
-        for odd in ["conclave1 1 gzz:1:1", "conclave1 1 g", "conclave1 1 c:1"] {
-            let look = Announcement { entries: Vec::new(), more: true };
+        for odd in ["conclave1 1 gzz:1:1", "conclave1 1 g", "conclave1 1 c:1", "conclave1 1 l"] {
+            let look = Announcement { more: true, ..Announcement::default() };
             assert_eq!(Announcement::read(odd, ME), Some(look), "{odd}");
         }
     }

@@ -3,6 +3,7 @@
 use super::announcement::{Announcement, NewEntries, NodeId};
 use crate::limits::{ANNOUNCEMENTS, RECONNECT_DATABASE};
 use crate::store::postgres::{Line, Postgres};
+use conclave_wire::ids::DeviceId;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,15 +12,17 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 /// The way to tell other nodes.
 #[derive(Clone, Debug)]
 pub(crate) struct Announcer {
-    queue: Sender<Vec<NewEntries>>,
+    queue: Sender<Announcement>,
     /// Something was not told, because the queue was full.
     lost: Arc<AtomicBool>,
 }
 
 impl Announcer {
     /// Tells what is new, later and without waiting. If too much waits, the others are told to look for themselves.
-    pub(crate) fn announce(&self, entries: Vec<NewEntries>) {
-        if !entries.is_empty() && self.queue.try_send(entries).is_err() {
+    pub(crate) fn announce(&self, entries: Vec<NewEntries>, letters: Vec<DeviceId>) {
+        let is_news = !entries.is_empty() || !letters.is_empty();
+        let announcement = Announcement { entries, letters, more: false };
+        if is_news && self.queue.try_send(announcement).is_err() {
             self.lost.store(true, Ordering::Release);
         }
     }
@@ -33,17 +36,14 @@ impl Announcer {
     }
 }
 
-async fn run(
-    node: NodeId,
-    store: Arc<Postgres>,
-    mut waiting: Receiver<Vec<NewEntries>>,
-    lost: Arc<AtomicBool>,
-) {
+async fn run(node: NodeId, store: Arc<Postgres>, mut waiting: Receiver<Announcement>, lost: Arc<AtomicBool>) {
     let mut line: Option<Line> = None;
     let mut batches = Vec::new();
     while waiting.recv_many(&mut batches, ANNOUNCEMENTS).await > 0 {
         let more = lost.swap(false, Ordering::AcqRel);
-        let announcement = Announcement { entries: together(batches.drain(..).flatten()), more };
+        let letters = batches.iter_mut().flat_map(|batch| std::mem::take(&mut batch.letters)).collect();
+        let entries = together(batches.drain(..).flat_map(|batch| batch.entries));
+        let announcement = Announcement { entries, letters, more };
         for text in announcement.write(node) {
             if line.is_none() {
                 line = store.line().await.ok();

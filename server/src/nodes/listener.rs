@@ -54,9 +54,10 @@ async fn listen(shared: &Arc<Shared>, mut line: Line) {
         let Some(text) = heard else { return };
         let Some(announcement) = Announcement::read(&text, shared.node) else { continue };
         let more = announcement.more;
-        let shared_too = shared.clone();
+        shared.hubs.tell_of_letters(announcement.letters);
+        let (shared_too, entries) = (shared.clone(), announcement.entries);
         let publish = move || {
-            for new in announcement.entries {
+            for new in entries {
                 if let Err(error) = publish(&shared_too, &new) {
                     tracing::warn!(%error, "cannot read what another node has stored");
                     shared_too.hubs.publish(vec![in_the_log(new.group, new.last())], Vec::new());
@@ -65,6 +66,7 @@ async fn listen(shared: &Arc<Shared>, mut line: Line) {
         };
         let _ = tokio::task::spawn_blocking(publish).await;
         if more {
+            shared.hubs.tell_all_of_letters();
             heads = look_around(shared, heads).await;
         }
     }

@@ -9,7 +9,8 @@ use actix_http::ws::CloseCode;
 use conclave_wire::codec::{self, DecodeError};
 use conclave_wire::commit::UnverifiedCommit;
 use conclave_wire::frame::{ClientFrame, RequestId};
-use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, Opaque, Seq, UploadId};
+use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, LetterNumber, Opaque, Seq, UploadId};
+use conclave_wire::letter::LetterKind;
 use conclave_wire::limits::{
     MAX_ACCOUNTS_PER_REQUEST, MAX_CURSORS, MAX_ONE_TIME_PREKEYS, MAX_PART_BYTES, MAX_PART_DELIVERIES,
     MAX_PREKEYS_PER_REQUEST,
@@ -72,6 +73,12 @@ pub(crate) enum Task {
     PublishPrekeys(Opaque),
     /// Keep these one-time prekeys of the device.
     PublishOneTime { prekeys: Vec<OneTimePrekey>, replace: bool },
+    /// Leave a letter for another device of a group.
+    SendLetter { group: GroupId, to: DeviceId, kind: LetterKind, body: Opaque },
+    /// Read the device's mailbox.
+    FetchLetters { after: LetterNumber },
+    /// Empty the device's mailbox up to a letter.
+    ForgetLetters { through: LetterNumber },
     /// List the device's groups.
     Groups,
     /// Begin or change a group.
@@ -234,6 +241,9 @@ fn task(identity: &Identity, request: Request) -> Result<Task, Refusal> {
             bounded("one-time prekeys", &prekeys, MAX_ONE_TIME_PREKEYS)?;
             Task::PublishOneTime { prekeys, replace }
         }
+        Request::SendLetter { group, to, kind, body } => Task::SendLetter { group, to, kind, body },
+        Request::FetchLetters { after } => Task::FetchLetters { after },
+        Request::ForgetLetters { through } => Task::ForgetLetters { through },
         Request::Groups => Task::Groups,
         Request::Commit { commit, deliveries, welcomes, staged } => {
             let unverified = UnverifiedCommit::decode(&commit.0).map_err(not_a_commit)?;

@@ -1,6 +1,7 @@
 //! What every store must keep, as one suite over any of them.
 
 mod invites;
+mod mailbox;
 mod one_time;
 mod uploads;
 
@@ -39,6 +40,7 @@ pub(crate) fn check(open: Open<'_>) {
     uploads::check(open);
     invites::check(open);
     one_time::check(open);
+    mailbox::check(open);
 }
 
 /// A group with the store that has it.

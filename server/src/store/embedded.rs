@@ -7,10 +7,10 @@ use crate::store::rows::{
     AllRows, HeadRecord, KeyValue, Rows, Stage, Staged, Table, UNFINISHED, View, page_of,
 };
 use crate::store::{
-    AccountKey, Page, PageBounds, Range, Rejected, Store, StoreError, StoredAccount, StoredDevice,
+    AccountKey, Letters, Page, PageBounds, Range, Rejected, Store, StoreError, StoredAccount, StoredDevice,
     StoredGroup, StoredUpload, Write, Written,
 };
-use conclave_wire::ids::{CommitHash, DeviceId, GroupId, UploadId};
+use conclave_wire::ids::{CommitHash, DeviceId, GroupId, LetterNumber, Timestamp, UploadId};
 use conclave_wire::reply::Membership;
 use fjall::config::CompressionPolicy;
 use fjall::{
@@ -231,6 +231,16 @@ impl Store for Embedded {
 
     fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
         self.view().upload(upload)
+    }
+
+    fn letters(
+        &self,
+        device: &DeviceId,
+        after: LetterNumber,
+        now: Timestamp,
+        bounds: PageBounds,
+    ) -> Result<Letters, StoreError> {
+        self.view().letters(device, after, now, bounds)
     }
 }
 

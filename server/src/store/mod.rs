@@ -22,8 +22,10 @@ pub use opening::{export, import, migrate};
 use bytes::Bytes;
 use conclave_wire::entry::{Entry, EntryKind};
 use conclave_wire::ids::{
-    AccountId, CommitHash, DeviceId, Epoch, GroupId, ManifestVersion, Opaque, Seq, Timestamp, UploadId,
+    AccountId, CommitHash, DeviceId, Epoch, GroupId, LetterNumber, ManifestVersion, Opaque, Seq, Timestamp,
+    UploadId,
 };
+use conclave_wire::letter::{Letter, LetterKind};
 use conclave_wire::name::Name;
 use conclave_wire::prekeys::OneTimePrekey;
 use conclave_wire::public_group::{PublicGroup, Step};
@@ -63,6 +65,15 @@ pub(crate) trait Store: Send + Sync {
 
     /// The head commit of a group, without its roster.
     fn head(&self, group: &GroupId) -> Result<Option<CommitHash>, StoreError>;
+
+    /// Letters of a device's mailbox after this one, without those that are too old.
+    fn letters(
+        &self,
+        device: &DeviceId,
+        after: LetterNumber,
+        now: Timestamp,
+        bounds: PageBounds,
+    ) -> Result<Letters, StoreError>;
 
     /// Whether other servers may write to it as well, so that what was read is not true for long.
     fn is_shared(&self) -> bool {
@@ -112,6 +123,39 @@ pub(crate) enum Write {
         /// When the last one to forget began.
         before: Timestamp,
     },
+    /// A letter into its mailbox.
+    KeepLetter(LetterToKeep),
+    /// Empties a device's mailbox up to a letter.
+    ForgetLetters {
+        /// Whose.
+        device: DeviceId,
+        /// The last one to go.
+        through: LetterNumber,
+    },
+    /// Takes letters that are too old out of the next few mailboxes.
+    SweepMailboxes {
+        /// Those after this device's; `None` begins with the first.
+        after: Option<DeviceId>,
+        /// The time.
+        now: Timestamp,
+    },
+}
+
+/// A letter on its way to a mailbox.
+#[derive(Debug)]
+pub(crate) struct LetterToKeep {
+    /// Whose mailbox.
+    pub(crate) to: DeviceId,
+    /// What its body is.
+    pub(crate) kind: LetterKind,
+    /// The group that both devices are in.
+    pub(crate) group: GroupId,
+    /// Who leaves it.
+    pub(crate) from: DeviceId,
+    /// The body.
+    pub(crate) body: Bytes,
+    /// When it came.
+    pub(crate) now: Timestamp,
 }
 
 /// A part of what hangs on an entry that is still to come.
@@ -227,6 +271,8 @@ pub(crate) enum Written {
     Done,
     /// Done, and so many one-time prekeys of the device are left.
     OneTimeLeft(u32),
+    /// Mailboxes up to this device's are swept; `None` if there are no more.
+    SweptTo(Option<DeviceId>),
     /// These were taken, in the order of the devices.
     OneTimeTaken(Vec<Option<OneTimePrekey>>),
 }
@@ -264,6 +310,8 @@ pub(crate) enum Rejected {
     InviteUsedUp,
     /// No such device.
     UnknownDevice,
+    /// The mailbox has no room, or none for this sender.
+    MailboxFull,
     /// Another part of the upload is next.
     PartOutOfOrder {
         /// Which.
@@ -313,6 +361,15 @@ pub(crate) struct Page {
     pub(crate) membership: Membership,
     /// Whether these are all that there are.
     pub(crate) complete: bool,
+}
+
+/// Letters of a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Letters {
+    /// In the order in which they came.
+    pub(crate) letters: Vec<Letter>,
+    /// Whether there are more after these.
+    pub(crate) more: bool,
 }
 
 /// How an account is found.

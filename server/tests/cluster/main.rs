@@ -15,6 +15,8 @@ mod command;
 mod crash;
 #[path = "../socket/groups.rs"]
 mod groups;
+#[path = "../socket/letters.rs"]
+mod letters;
 #[path = "../socket/live.rs"]
 mod live;
 mod migrate;

@@ -241,6 +241,7 @@ impl Client {
             ServerFrame::Hello { .. } => panic!("a second hello"),
             ServerFrame::Reply { id, reply } => assert!(self.replies.insert(id, reply).is_none()),
             ServerFrame::Push { entry } => self.pushes.push_back(entry),
+            ServerFrame::LettersWait => {}
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ mod client;
 mod command;
 mod crash;
 mod groups;
+mod letters;
 mod live;
 mod metrics;
 mod people;

@@ -6,7 +6,7 @@ use conclave_wire::commit::{Commit, CommitBody, Operation, UnverifiedCommit};
 use conclave_wire::distribution::{Distribution, DistributionBody};
 use conclave_wire::ids::{
     AccountId, CommitHash, Commitment, Confirmation, DeviceId, DeviceKey, Epoch, Generation, GroupId,
-    LeafIndex, ManifestVersion, MessageIndex, Opaque, Seq, Timestamp,
+    LeafIndex, ManifestVersion, MessageIndex, Opaque, PrekeysHash, Seq, Timestamp,
 };
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::manifest::{Manifest, ManifestBody};
@@ -14,8 +14,9 @@ use conclave_wire::membership::Membership;
 use conclave_wire::message::{Header, assemble};
 use conclave_wire::prekeys::{AgreementKey, KemKey, Prekeys, PrekeysBody};
 use conclave_wire::public_group::PublicGroup;
+use conclave_wire::repair::{Question, RepairRequest, RepairRequestBody};
 use conclave_wire::request::Request;
-use conclave_wire::roster::{Leaf, Role, Roster};
+use conclave_wire::roster::{Leaf, PinnedPrekeys, Role, Roster};
 use conclave_wire::run;
 use conclave_wire::signature::{Signature, SigningKey};
 
@@ -225,6 +226,22 @@ impl Room {
         let sealed: Vec<_> = texts.iter().map(|text| [*text, &[0; 16]].concat()).collect();
         let sealed: Vec<_> = sealed.iter().map(Vec::as_slice).collect();
         run::assemble(&header, &[0; 16], &[0; 8], &sealed, &Signature::from_bytes([0; 64]))
+    }
+
+    /// Asks a device for its sender key.
+    #[allow(dead_code, reason = "the tests inside the crate ask nobody")]
+    pub(crate) fn repair_request(&self, asker: &Person, of: DeviceId) -> Vec<u8> {
+        let body = RepairRequestBody {
+            question: Question::SenderKey { known: None, of },
+            group: self.id(),
+            epoch: self.public.epoch(),
+            head: self.public.head(),
+            asker: asker.device(),
+            since: Epoch(0),
+            prekeys: PinnedPrekeys { hash: PrekeysHash::from_bytes([8; 32]), time: NOW },
+            time: NOW,
+        };
+        RepairRequest::new(body, &asker.device).encode()
     }
 
     /// A distribution of the current epoch.

@@ -20,7 +20,7 @@ use crate::secret::Secret;
 use conclave_wire::certificate::Certificate;
 use conclave_wire::codec::{self, DecodeError, Structure};
 use conclave_wire::ids::{DeviceId, Opaque, Timestamp};
-use conclave_wire::limits::{CLOCK_SKEW, MAX_FRAME};
+use conclave_wire::limits::{CLOCK_SKEW, MAX_LETTER};
 use conclave_wire::repair::{Question, RepairRequestBody, UnverifiedRepairRequest};
 use conclave_wire::roster::Leaf;
 use minicbor::bytes::ByteArray;
@@ -71,8 +71,8 @@ pub enum AnswerError {
     /// There are no prekeys of the asker to answer to: too old, or older than the ones that it named.
     #[error("there are no usable prekeys of the asker; fetch its newest ones")]
     Unreachable,
-    /// The answer does not fit a frame.
-    #[error("the answer is too large for one upload")]
+    /// The answer does not fit a letter.
+    #[error("the answer is too large for a letter")]
     TooLarge,
 }
 
@@ -238,8 +238,7 @@ impl Group {
         let payload = Zeroizing::new(codec::encode(answer));
         let sealed = envelope::seal(device, to, &request.prekeys, &payload, context, reach, rng)
             .ok_or(AnswerError::Unreachable)?;
-        // What carries it to the asker needs some room in its frame.
-        if sealed.len() > MAX_FRAME - 1024 { Err(AnswerError::TooLarge) } else { Ok(sealed) }
+        if sealed.len() > MAX_LETTER { Err(AnswerError::TooLarge) } else { Ok(sealed) }
     }
 }
 

@@ -74,8 +74,16 @@ async fn lock(client: &Object, batch: &[Write]) -> Result<HashMap<GroupId, HeadR
                 subjects.insert(subject(part.upload.as_bytes()));
                 subjects.insert(subject(part.by.as_bytes()));
             }
-            // Every upload may be in it.
-            Write::ForgetUploads { .. } => subjects.extend(0..i32::from(SUBJECT_LOCKS)),
+            Write::KeepLetter(letter) => {
+                subjects.insert(subject(letter.to.as_bytes()));
+            }
+            Write::ForgetLetters { device, .. } => {
+                subjects.insert(subject(device.as_bytes()));
+            }
+            // Every upload or mailbox may be in it.
+            Write::ForgetUploads { .. } | Write::SweepMailboxes { .. } => {
+                subjects.extend(0..i32::from(SUBJECT_LOCKS))
+            }
             // A device acknowledges through one connection at a time; should two nodes write at once, the lower one
             // may stay, which only delivers again.
             Write::Acknowledge { .. } => {}

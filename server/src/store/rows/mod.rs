@@ -24,9 +24,12 @@
 //!     named      group │ seq                 the upload whose parts hang on the entry
 //!     invite     invite │                    how often it was used
 //!     one_time   device │ id                 a one-time prekey that nobody was given
+//!     mailbox    device │                    MailboxRecord
+//!     letter     device │ number             LetterRecord
 //!     state      what │                      about the store as a whole
 //! ```
 
+mod mailbox;
 mod one_time;
 mod read;
 mod records;
@@ -59,10 +62,12 @@ pub(super) enum Table {
     State,
     Invite,
     OneTime,
+    Mailbox,
+    Letter,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Log,
         Self::Delivery,
         Self::Commit,
@@ -80,6 +85,8 @@ impl Table {
         Self::State,
         Self::Invite,
         Self::OneTime,
+        Self::Mailbox,
+        Self::Letter,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -101,6 +108,8 @@ impl Table {
             Self::State => "state",
             Self::Invite => "invite",
             Self::OneTime => "one_time",
+            Self::Mailbox => "mailbox",
+            Self::Letter => "letter",
         }
     }
 
@@ -115,7 +124,7 @@ impl Table {
 
     /// Whether its values are ciphertext or nearly so, which no compression makes smaller.
     pub(super) const fn is_sealed(self) -> bool {
-        matches!(self, Self::Log | Self::Delivery | Self::Part)
+        matches!(self, Self::Log | Self::Delivery | Self::Part | Self::Letter)
     }
 }
 

@@ -1,12 +1,15 @@
 //! Values that are more than bytes, and the keys of every row.
 
-use crate::limits::MAX_KEPT_UPLOADS;
+use crate::limits::{MAX_KEPT_UPLOADS, MAX_LETTERS};
 use crate::store::StoreError;
 use conclave_wire::codec::{self, Structure};
 use conclave_wire::entry::EntryKind;
 use conclave_wire::ids::{
-    AccountId, CommitHash, DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq, Timestamp, UploadId,
+    AccountId, CommitHash, DeviceId, Epoch, GroupId, LeafIndex, LetterNumber, Opaque, Seq, Timestamp,
+    UploadId,
 };
+use conclave_wire::letter::LetterKind;
+use conclave_wire::limits::MAX_LETTER;
 use conclave_wire::name::Name;
 use minicbor::{Decode, Encode};
 
@@ -145,6 +148,61 @@ impl Structure for UploaderRecord {
     const MAX_BYTES: usize = 16 + 20 * MAX_KEPT_UPLOADS;
 }
 
+/// What is in a device's mailbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct MailboxRecord {
+    /// The last number given.
+    #[n(0)]
+    pub(super) last: LetterNumber,
+    /// In the order in which they came.
+    #[n(1)]
+    pub(super) letters: Vec<Listed>,
+}
+
+impl Structure for MailboxRecord {
+    const NAME: &'static str = "mailbox record";
+    const MAX_BYTES: usize = 16 + 64 * MAX_LETTERS;
+}
+
+/// A letter, as its mailbox lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Listed {
+    /// Which.
+    #[n(0)]
+    pub(super) number: LetterNumber,
+    /// Who left it.
+    #[n(1)]
+    pub(super) from: DeviceId,
+    /// Bytes of its body.
+    #[n(2)]
+    pub(super) bytes: u64,
+    /// When it came, by the server's clock.
+    #[n(3)]
+    pub(super) came: Timestamp,
+}
+
+/// A letter.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct LetterRecord {
+    /// What its body is.
+    #[n(0)]
+    pub(super) kind: LetterKind,
+    /// The group that both devices are in.
+    #[n(1)]
+    pub(super) group: GroupId,
+    /// Who left it.
+    #[n(2)]
+    pub(super) from: DeviceId,
+    /// The body.
+    #[n(3)]
+    pub(super) body: Opaque,
+}
+
+impl Structure for LetterRecord {
+    const NAME: &'static str = "letter record";
+    const MAX_BYTES: usize = 128 + MAX_LETTER;
+}
+
 /// Reads back a record that this store wrote.
 pub(super) fn decode<T: Structure>(bytes: &[u8]) -> Result<T, StoreError> {
     codec::decode(bytes).map_err(|_| StoreError::Damaged(T::NAME))
@@ -188,6 +246,11 @@ pub(super) fn member_key(device: &DeviceId, group: &GroupId) -> Vec<u8> {
 /// Key of what an upload has for a device.
 pub(super) fn part_key(upload: &UploadId, device: &DeviceId) -> Vec<u8> {
     [upload.as_bytes().as_slice(), device.as_bytes()].concat()
+}
+
+/// Key of a letter.
+pub(super) fn letter_key(device: &DeviceId, number: LetterNumber) -> Vec<u8> {
+    [device.as_bytes().as_slice(), &number.0.to_be_bytes()].concat()
 }
 
 /// Value of a group's entry.

@@ -57,6 +57,9 @@ impl<'a, R: Rows> Stage<'a, R> {
             Write::TakeOneTime(devices) => self.take_one_time(devices),
             Write::StagePart(part) => self.stage_part(part),
             Write::ForgetUploads { before } => self.forget_uploads(*before),
+            Write::KeepLetter(letter) => self.keep_letter(letter),
+            Write::ForgetLetters { device, through } => self.forget_letters(device, *through),
+            Write::SweepMailboxes { after, now } => self.sweep_mailboxes(*after, *now),
         }
     }
 

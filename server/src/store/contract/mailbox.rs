@@ -1,0 +1,97 @@
+//! Mailboxes: bounded, in order, and never two letters of one number.
+
+use super::{ALL, Fixture, Open, registration};
+use crate::limits::{MAX_LETTERS, MAX_SENDER_BYTES};
+use crate::people::Person;
+use crate::store::{LetterToKeep, Letters, PageBounds, Rejected, Write, Written};
+use conclave_wire::ids::{DeviceId, GroupId, LetterNumber, Timestamp};
+use conclave_wire::letter::LetterKind;
+use conclave_wire::limits::{LETTER_PATIENCE, MAX_LETTER, MAX_LETTERS_PER_SENDER};
+
+const START: Timestamp = Timestamp(1_700_000_000_000);
+
+fn sender(n: usize) -> DeviceId {
+    let mut bytes = [7; 32];
+    bytes[..8].copy_from_slice(&n.to_be_bytes());
+    DeviceId::from_bytes(bytes)
+}
+
+fn letter(to: DeviceId, from: DeviceId, body: &[u8], now: Timestamp) -> Write {
+    let (kind, group) = (LetterKind::RepairAnswer, GroupId::from_bytes([3; 32]));
+    Write::KeepLetter(LetterToKeep { to, kind, group, from, body: body.to_vec().into(), now })
+}
+
+fn numbers(read: &Letters) -> Vec<u64> {
+    read.letters.iter().map(|letter| letter.number.0).collect()
+}
+
+pub(super) fn check(open: Open<'_>) {
+    let mut fixture = Fixture::new(open);
+    let [alice, bob] = ["alice", "bob"].map(Person::new);
+    let [a, b] = [&alice, &bob].map(Person::device);
+    let late = START.plus(LETTER_PATIENCE);
+    let read = |fixture: &Fixture, after, bounds| {
+        fixture.store.letters(&a, LetterNumber(after), START, bounds).unwrap()
+    };
+    assert_eq!(fixture.one(letter(a, b, b"early", START)), Err(Rejected::UnknownDevice));
+    for person in [&alice, &bob] {
+        fixture.one(Write::Register(registration(person))).unwrap();
+    }
+    let batch = [letter(a, b, b"one", START), letter(b, a, b"other", START), letter(a, b, b"two", late)];
+    assert_eq!(fixture.store.write(&batch).unwrap(), vec![Ok(Written::Done); 3]);
+    let all = read(&fixture, 0, ALL);
+    let bodies: Vec<_> = all.letters.iter().map(|letter| letter.body.0.clone()).collect();
+    assert_eq!(
+        (numbers(&all), bodies, all.more),
+        (vec![1, 2], vec![b"one".to_vec(), b"two".to_vec()], false)
+    );
+    assert_eq!((all.letters[0].from, all.letters[0].kind), (b, LetterKind::RepairAnswer));
+    // In pages, of which the first letter is always one.
+    for bounds in [PageBounds { entries: 1, bytes: 1000 }, PageBounds { entries: 9, bytes: 1 }] {
+        let page = read(&fixture, 0, bounds);
+        assert_eq!((numbers(&page), page.more), (vec![1], true));
+        let page = read(&fixture, 1, bounds);
+        assert_eq!((numbers(&page), page.more), (vec![2], false));
+    }
+    // Emptied, a mailbox goes on counting, also after a restart.
+    let forget = |through| Write::ForgetLetters { device: a, through: LetterNumber(through) };
+    fixture.one(forget(2)).unwrap();
+    assert_eq!(numbers(&read(&fixture, 0, ALL)), Vec::<u64>::new());
+    drop(fixture.store);
+    fixture.store = open(fixture.dir.path());
+    fixture.one(letter(a, b, b"three", START)).unwrap();
+    assert_eq!(numbers(&read(&fixture, 0, ALL)), [3]);
+
+    // One sender has its own share, in letters and in bytes.
+    for _ in 1..MAX_LETTERS_PER_SENDER {
+        fixture.one(letter(a, b, b"more", START)).unwrap();
+    }
+    assert_eq!(fixture.one(letter(a, b, b"full", START)), Err(Rejected::MailboxFull));
+    let large = vec![0; MAX_LETTER];
+    for _ in 0..MAX_SENDER_BYTES / MAX_LETTER as u64 {
+        fixture.one(letter(a, sender(0), &large, START)).unwrap();
+    }
+    assert_eq!(fixture.one(letter(a, sender(0), &large, START)), Err(Rejected::MailboxFull));
+    // And all of them theirs.
+    let kept = read(&fixture, 0, PageBounds { entries: 1000, bytes: usize::MAX }).letters.len();
+    for n in kept..MAX_LETTERS {
+        fixture.one(letter(a, sender(n), b"more", START)).unwrap();
+    }
+    assert_eq!(fixture.one(letter(a, sender(9999), b"full", START)), Err(Rejected::MailboxFull));
+    assert_eq!(fixture.one(letter(b, sender(9999), b"elsewhere", START)), Ok(Written::Done));
+
+    // What is too old is handed out no more, makes room, and is swept away.
+    let after = late.plus(std::time::Duration::from_millis(1));
+    assert_eq!(fixture.store.letters(&a, LetterNumber(0), after, ALL).unwrap().letters, []);
+    assert_eq!(fixture.one(letter(a, b, b"late", after)), Ok(Written::Done));
+    let read_at = |now| fixture.store.letters(&a, LetterNumber(0), now, ALL).unwrap();
+    assert_eq!(read_at(START).letters.len(), 1, "the others are gone");
+    assert_eq!(fixture.store.letters(&b, LetterNumber(0), START, ALL).unwrap().letters.len(), 2);
+    assert_eq!(fixture.one(Write::SweepMailboxes { after: None, now: after }), Ok(Written::SweptTo(None)));
+    assert_eq!(fixture.store.letters(&b, LetterNumber(0), START, ALL).unwrap().letters, []);
+    assert_eq!(read_at(START).letters.len(), 1);
+    let beyond = Some(DeviceId::from_bytes([0xff; 32]));
+    let end = after.plus(LETTER_PATIENCE * 2);
+    assert_eq!(fixture.one(Write::SweepMailboxes { after: beyond, now: end }), Ok(Written::SweptTo(None)));
+    assert_eq!(read_at(START).letters.len(), 1, "it was not its turn");
+}
