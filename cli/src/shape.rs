@@ -174,6 +174,8 @@ impl From<&Notice> for EventShape {
                 Self { role: Some(role(*new)), ..Self::by("role_changed", by, std::slice::from_ref(who)) }
             }
             NoticeKind::RemovedMe { by } => Self::by("removed_me", by, &[]),
+            NoticeKind::Repaired { who: Some(who) } => Self::by("repaired", who, &[]),
+            NoticeKind::Repaired { who: None } => Self { kind: "repaired", ..Self::default() },
             NoticeKind::Alarm { what, advice } => Self {
                 kind: "alarm",
                 text: Some(what.clone()),

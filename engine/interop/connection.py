@@ -50,6 +50,8 @@ class Connection:
             kind, got = self._frame(max(0.0, until - time.monotonic()))
             if kind == "push":
                 self.pushes.append(got[0])
+            elif kind == "letters wait":        # this client asks nobody for anything, and answers nobody
+                pass
             elif kind == "reply" and got[0] in (0, self.last):      # 0: to a frame that the server could not read
                 reply, answer = got[1]
                 if reply == "refused":
@@ -62,13 +64,16 @@ class Connection:
         """The next pushed entry, or None when none came in time."""
         if self.pushes:
             return self.pushes.popleft()
-        try:
-            kind, got = self._frame(timeout)
-        except TimeoutError:
-            return None
-        if kind != "push":
-            raise ValueError(f"unexpected {kind}")
-        return got[0]
+        until = time.monotonic() + timeout
+        while True:
+            try:
+                kind, got = self._frame(max(0.0, until - time.monotonic()))
+            except TimeoutError:
+                return None
+            if kind == "push":
+                return got[0]
+            if kind != "letters wait":
+                raise ValueError(f"unexpected {kind}")
 
     def close(self):
         self.socket.close()

@@ -383,6 +383,9 @@ REQUEST_SHAPES = {
     11: ("fetch commits", row(B32, U32, uint(32))),
     12: ("subscribe", row(array(_cursor, 0, 4096))),
     13: ("acknowledge", row(_cursor)),
+    14: ("send letter", row(B32, B32, uint(), bstr())),
+    15: ("fetch letters", row(uint())),
+    16: ("forget letters", row(uint())),
     17: ("publish one-time", row(array(row(U32, B32), 0, 200), boolean)),
     25: ("stage part", row(B16, U32, array(row(B32, bstr()), 0, 4096))),
 }
@@ -410,6 +413,7 @@ _refusal = variant({
     17: ("trimmed", row(uint())),
     18: ("rate limited", row(tstr, uint())),
     19: ("unavailable", row()),
+    20: ("mailbox full", row()),
     26: ("registration closed", row()),
     27: ("invite needed", row()),
     28: ("invite invalid", row()),
@@ -431,10 +435,12 @@ _reply = variant({
     6: ("page", row(array(Entry.shape), uint())),
     7: ("refused", row(_refusal)),
     8: ("one-time left", row(U32)),
+    9: ("letters", row(array(row(uint(), uint(), B32, B32, bstr())), boolean)),
 })
 
 SERVER_FRAME = variant({
     0: ("hello", row(tstr, B32)),
     1: ("reply", row(U32, _reply)),
     2: ("push", row(Entry.shape)),
+    3: ("letters wait", row()),
 })

@@ -100,6 +100,9 @@ impl Client {
                 NoticeKind::RoleChanged { by: self.person(by)?, who: self.person(who)?, role }
             }
             InboxKind::RemovedMe { by } => NoticeKind::RemovedMe { by: self.person(by)? },
+            InboxKind::Repaired { who } => {
+                NoticeKind::Repaired { who: who.map(|who| self.person(who)).transpose()? }
+            }
             InboxKind::Alarm { what, advice } => NoticeKind::Alarm { what, advice },
         };
         Ok(Notice { group, label: self.local.label(&group), seq, kind })

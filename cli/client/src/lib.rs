@@ -39,6 +39,7 @@ mod notice;
 #[cfg(test)]
 mod one_time;
 mod profile;
+mod repair;
 mod session;
 mod store;
 mod summary;

@@ -5,6 +5,7 @@
 //! everything is refused until the profile is opened again.
 
 use crate::error::ClientError;
+use crate::repair::{Need, NeedRow, Needs};
 use crate::store::{GroupRow, OutboxItem, Step, Store, damaged};
 use conclave_engine::{Device, Group, GroupState, MessageId, Scope};
 use conclave_wire::ids::{GroupId, Seq, Timestamp};
@@ -20,6 +21,8 @@ pub(crate) struct Local {
     groups: HashMap<GroupId, Group>,
     /// Groups of whose outbox it is known that none of it is in the log.
     pub(crate) settled: HashSet<GroupId>,
+    /// What this device needs in its groups.
+    pub(crate) needs: Needs,
     /// What a call under way waits for, to tell it itself.
     pub(crate) awaited: Awaited,
     broken: bool,
@@ -38,6 +41,7 @@ pub(crate) struct Awaited {
 
 impl Local {
     pub(crate) fn new(store: Store, device: Device) -> Result<Self, ClientError> {
+        let needs = Needs::new(store.needs()?);
         let rows = store.groups()?.into_iter().map(|row| (row.id, row)).collect();
         Ok(Self {
             store,
@@ -45,6 +49,7 @@ impl Local {
             rows,
             groups: HashMap::new(),
             settled: HashSet::new(),
+            needs,
             awaited: Awaited::default(),
             broken: false,
         })
@@ -139,6 +144,16 @@ impl Local {
         }
     }
 
+    /// Notes something that is needed, if that is new.
+    pub(crate) fn note_need(&mut self, group: GroupId, need: Need) -> Result<(), ClientError> {
+        if self.needs.would_add(group, need) {
+            let row = NeedRow::new(group, need);
+            self.write(|step| step.set_need(&row))?;
+            self.needs.set(row);
+        }
+        Ok(())
+    }
+
     /// What the profile calls a group.
     pub(crate) fn label(&self, id: &GroupId) -> String {
         self.rows.get(id).map_or_else(|| crate::label::fallback(id), |row| row.label.clone())
@@ -149,7 +164,7 @@ impl Local {
         self.rows.values().any(|row| row.label == label)
     }
 
-    /// What is to be sent next in a group: commits and sender keys before messages, which need them.
+    /// What is to be sent next in a group: everything else before messages, which need it.
     pub(crate) fn next_outbox(
         &self,
         id: GroupId,

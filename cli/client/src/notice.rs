@@ -68,6 +68,11 @@ pub enum NoticeKind {
         /// By whom.
         by: Person,
     },
+    /// What this device had lacked has been given to it.
+    Repaired {
+        /// Whose messages can be read again; `None` if it is everybody's: this device can follow the group again.
+        who: Option<Person>,
+    },
     /// Something that should not be.
     Alarm {
         /// What.

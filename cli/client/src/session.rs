@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::connection::{Connection, done, unexpected};
 use crate::error::ClientError;
 use crate::local::now;
+use crate::repair::Deaf;
 use conclave_engine::{PrekeyBook, PrekeyBookError};
 use conclave_wire::ids::{DeviceId, GroupId, Opaque, PrekeysHash, Seq};
 use conclave_wire::limits::MAX_PREKEYS_PER_REQUEST;
@@ -37,6 +38,10 @@ pub(crate) struct Session {
     /// waited for.
     pub(crate) was_connected: bool,
     pub(crate) backoff: Backoff,
+    /// Whether the mailbox may hold something.
+    pub(crate) letters_wait: bool,
+    /// Who cannot be answered.
+    pub(crate) deaf: Deaf,
     unacknowledged: BTreeMap<GroupId, Seq>,
     acknowledged_at: Option<Instant>,
 }
@@ -56,6 +61,7 @@ impl Client {
         self.session.connection = None;
         self.session.subscribed = false;
         self.session.behind = true;
+        self.session.letters_wait = true;
         // Any node will do: the first that can be reached and is able.
         for _ in 1..self.servers.count() {
             match self.connect().await {
@@ -94,7 +100,7 @@ impl Client {
         }
     }
 
-    /// Logs in; or registers, the first time and whenever the directory lacks the newest manifest.
+    /// Logs in; or registers, the first time and whenever the directory needs the newest manifest.
     async fn identify(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
         let device = &self.local.device;
         let due = device.manifest_due(now()) && device.holds_account_key();

@@ -5,6 +5,7 @@ use crate::connection::{Incoming, done, unexpected};
 use crate::error::ClientError;
 use crate::local::now;
 use crate::notice::Notice;
+use crate::repair::Need;
 use conclave_engine::GroupState;
 use conclave_wire::entry::Entry;
 use conclave_wire::ids::{GroupId, Seq};
@@ -67,8 +68,21 @@ impl Client {
         if !self.session.subscribed {
             return self.subscribe().await;
         }
+        if self.session.letters_wait {
+            // There may be notices now.
+            return self.visit_mailbox().await;
+        }
+        self.ask_for_what_is_needed().await?;
+        let next_question = self.next_question();
         let Some(connection) = &mut self.session.connection else { return Ok(()) };
-        match connection.incoming().await {
+        let incoming = match next_question {
+            None => connection.incoming().await,
+            Some(pause) => match tokio::time::timeout(pause, connection.incoming()).await {
+                Ok(incoming) => incoming,
+                Err(_) => return Ok(()),
+            },
+        };
+        match incoming {
             Incoming::Push(entry) => {
                 self.take_pushes(entry)?;
                 if !self.session.behind {
@@ -76,7 +90,8 @@ impl Client {
                 }
                 self.acknowledge(false).await;
             }
-            Incoming::Missed => self.session.behind = true,
+            Incoming::Letters => self.session.letters_wait = true,
+            Incoming::Missed => (self.session.behind, self.session.letters_wait) = (true, true),
             Incoming::Lost => {
                 self.session.connection = None;
                 self.session.backoff.fail();
@@ -89,8 +104,12 @@ impl Client {
     fn take_pushes(&mut self, first: Entry) -> Result<(), ClientError> {
         let mut entries = vec![first];
         if let Some(connection) = &mut self.session.connection {
-            let more = std::iter::from_fn(|| connection.try_push());
-            entries.extend(more.take(MAX_PUSHES));
+            for more in std::iter::from_fn(|| connection.try_incoming()).take(MAX_PUSHES) {
+                match more {
+                    Incoming::Push(entry) => entries.push(entry),
+                    _ => self.session.letters_wait = true,
+                }
+            }
         }
         // Stable: each group's entries stay in order.
         entries.sort_by_key(|entry| entry.group);
@@ -116,6 +135,9 @@ impl Client {
             other => return Err(unexpected(other)),
         };
         self.refresh_groups(&memberships).await?;
+        self.session.letters_wait = true;
+        self.visit_mailbox().await?;
+        self.ask_for_what_is_needed().await?;
         // Only now: who drops this future in the middle begins again. What was pushed meanwhile waits in its queue.
         self.session.behind = false;
         Ok(())
@@ -144,6 +166,9 @@ impl Client {
         if self.local.is_open(&id) {
             let group = self.local.group(id)?;
             let (cursor, state) = (group.cursor(), group.state());
+            if state == GroupState::NeedWelcome {
+                self.local.note_need(id, Need::Welcome)?;
+            }
             // Beyond the cursor: removed and added again, seen or unseen. A founder's own genesis is before any cursor.
             if membership.joined <= cursor || cursor == Seq(0) {
                 if state != GroupState::Removed && cursor < membership.head {
@@ -166,7 +191,7 @@ impl Client {
     }
 
     /// Sends what an earlier call left. What the server refuses for good must not keep everything else waiting.
-    async fn flush_leftovers(&mut self, id: GroupId) -> Result<(), ClientError> {
+    pub(crate) async fn flush_leftovers(&mut self, id: GroupId) -> Result<(), ClientError> {
         match self.flush(id).await {
             Err(error) if matches!(error, ClientError::Unreachable { .. } | ClientError::Storage { .. }) => {
                 Err(error)

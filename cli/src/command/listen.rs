@@ -56,6 +56,12 @@ fn notice_text(notice: &Notice) -> String {
         NoticeKind::RemovedMe { by } => {
             format!("#{}  * {by} removed you; you keep what you have read", notice.seq)
         }
+        NoticeKind::Repaired { who: Some(who) } => {
+            format!("#{}  * messages of {who} can be read again", notice.seq)
+        }
+        NoticeKind::Repaired { who: None } => {
+            format!("#{}  * this device can follow the group again", notice.seq)
+        }
         NoticeKind::Alarm { what, advice } => {
             format!("#{}  ! {}\n    → {}", notice.seq, escape::line(what), escape::line(advice))
         }

@@ -6,8 +6,10 @@ use conclave_wire::codec::{self, Structure};
 use conclave_wire::entry::{Entry, EntryKind};
 use conclave_wire::frame::{ClientFrame, RequestId, ServerFrame};
 use conclave_wire::ids::{
-    AccountId, DeviceId, DeviceKey, Epoch, GroupId, ManifestVersion, OneTimePrekeyId, Opaque, Seq, UploadId,
+    AccountId, DeviceId, DeviceKey, Epoch, GroupId, LetterNumber, ManifestVersion, OneTimePrekeyId, Opaque,
+    Seq, UploadId,
 };
+use conclave_wire::letter::{Letter, LetterKind};
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::name::Name;
 use conclave_wire::prekeys::{AgreementKey, OneTimePrekey};
@@ -174,6 +176,18 @@ fn requests() -> Vec<(&'static str, Request, Vec<u8>)> {
             },
             variant(25, &[u, uint(2), array(&[array(&[bstr(seed("device id")), o(5)])])]),
         ),
+        (
+            "send letter",
+            Request::SendLetter {
+                group: group(),
+                to: device(),
+                kind: LetterKind::RepairAnswer,
+                body: opaque(5),
+            },
+            variant(14, &[bstr(seed("group")), bstr(seed("device id")), uint(1), o(5)]),
+        ),
+        ("fetch letters", Request::FetchLetters { after: LetterNumber(7) }, variant(15, &[uint(7)])),
+        ("forget letters", Request::ForgetLetters { through: LetterNumber(9) }, variant(16, &[uint(9)])),
     ]
 }
 
@@ -188,6 +202,7 @@ fn replies() -> Vec<(&'static str, Reply, Vec<u8>)> {
         array(&[g.clone(), uint(300), uint(0), o(5), o(4)]),
         array(&[g.clone(), uint(300), uint(2), null(), o(4)]),
     ]);
+    let letter = array(&[uint(8), uint(0), g.clone(), bstr(seed("device id")), o(4)]);
     vec![
         ("done", Reply::Done, variant(0, &[])),
         ("accepted", Reply::Accepted { group: group(), seq: Seq(7) }, variant(1, &[g, uint(7)])),
@@ -213,6 +228,20 @@ fn replies() -> Vec<(&'static str, Reply, Vec<u8>)> {
         ("one-time left", Reply::OneTimeLeft { left: 99 }, variant(8, &[uint(99)])),
         ("groups", Reply::Groups { groups: vec![membership] }, variant(5, &[array(&[encoded])])),
         ("page", Reply::Page { entries, head: Seq(301) }, variant(6, &[encoded_entries, uint(301)])),
+        (
+            "letters",
+            Reply::Letters {
+                letters: vec![Letter {
+                    number: LetterNumber(8),
+                    kind: LetterKind::RepairRequest,
+                    group: group(),
+                    from: device(),
+                    body: opaque(4),
+                }],
+                more: true,
+            },
+            variant(9, &[array(&[letter]), bool(true)]),
+        ),
     ]
 }
 
@@ -264,6 +293,7 @@ fn refusals() -> Vec<(&'static str, Refusal, Vec<u8>)> {
         ),
         ("part out of order", Refusal::PartOutOfOrder { expected: 3 }, variant(33, &[uint(3)])),
         ("unknown upload", Refusal::UnknownUpload, variant(34, &[])),
+        ("mailbox full", Refusal::MailboxFull, variant(20, &[])),
     ]
 }
 
@@ -315,6 +345,8 @@ fn server_frames() {
     let pushed = array(&[bstr(seed("group")), uint(300), uint(1), bstr([5; 3]), bstr([4; 3])]);
     vectors.push(vector("push", &structure(&[uint(2), array(&[pushed])])));
     frames.push(ServerFrame::Push { entry: entry(EntryKind::Distribution, Some(opaque(5))) });
-    let comment = "The hello, every reply and refusal, and a push; the version byte stands before the CBOR.";
+    vectors.push(vector("letters wait", &structure(&[uint(3), array(&[])])));
+    frames.push(ServerFrame::LettersWait);
+    let comment = "The hello, every reply and refusal, a push, and word of letters; the version byte stands before the CBOR.";
     verify(&check("server_frames.json", comment, &json!(vectors)), &frames);
 }

@@ -22,7 +22,7 @@ use conclave_wire::limits::MAX_FRAME;
 use conclave_wire::login::Nonce;
 use conclave_wire::reply::{Refusal, Reply};
 use conclave_wire::request::Request;
-use pump::{Outgoing, Shared};
+use pump::{Outgoing, Pushed, Shared};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -47,7 +47,7 @@ pub(crate) struct Connection {
     nonce: Nonce,
     next_id: u32,
     outgoing: mpsc::Sender<Outgoing>,
-    pushes: mpsc::Receiver<Entry>,
+    pushes: mpsc::Receiver<Pushed>,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
@@ -57,6 +57,8 @@ pub(crate) struct Connection {
 pub(crate) enum Incoming {
     /// A new entry.
     Push(Entry),
+    /// Letters wait in the mailbox.
+    Letters,
     /// Pushes were dropped: read the log from the cursors.
     Missed,
     /// The connection is gone.
@@ -122,15 +124,19 @@ impl Connection {
             return Incoming::Missed;
         }
         match self.pushes.recv().await {
-            Some(entry) => Incoming::Push(entry),
+            Some(Pushed::Entry(entry)) => Incoming::Push(entry),
+            Some(Pushed::Letters) => Incoming::Letters,
             None if self.shared.take_missed() => Incoming::Missed,
             None => Incoming::Lost,
         }
     }
 
     /// What has come already, without waiting.
-    pub(crate) fn try_push(&mut self) -> Option<Entry> {
-        self.pushes.try_recv().ok()
+    pub(crate) fn try_incoming(&mut self) -> Option<Incoming> {
+        self.pushes.try_recv().ok().map(|pushed| match pushed {
+            Pushed::Entry(entry) => Incoming::Push(entry),
+            Pushed::Letters => Incoming::Letters,
+        })
     }
 
     /// Closes in order.

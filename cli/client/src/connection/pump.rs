@@ -34,6 +34,15 @@ pub(super) struct Outgoing {
     pub(super) answer: oneshot::Sender<Reply>,
 }
 
+/// What the server says without having been asked.
+#[derive(Debug)]
+pub(super) enum Pushed {
+    /// A new entry.
+    Entry(Entry),
+    /// Letters wait in the mailbox.
+    Letters,
+}
+
 /// What the task tells the client beside the channels.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
@@ -60,7 +69,7 @@ type Pending = Mutex<HashMap<RequestId, oneshot::Sender<Reply>>>;
 pub(super) async fn run(
     socket: Socket,
     frames: mpsc::Receiver<Outgoing>,
-    pushes: mpsc::Sender<Entry>,
+    pushes: mpsc::Sender<Pushed>,
     shared: Arc<Shared>,
 ) {
     let (sink, stream) = socket.split();
@@ -77,7 +86,7 @@ pub(super) async fn run(
 async fn read(
     mut stream: SplitStream<Socket>,
     pending: &Pending,
-    pushes: &mpsc::Sender<Entry>,
+    pushes: &mpsc::Sender<Pushed>,
     shared: &Shared,
 ) -> String {
     loop {
@@ -98,7 +107,12 @@ async fn read(
                 let _ = waiting.map(|answer| answer.send(reply));
             }
             Ok(ServerFrame::Push { entry }) => {
-                if pushes.try_send(entry).is_err() {
+                if pushes.try_send(Pushed::Entry(entry)).is_err() {
+                    shared.missed.store(true, Ordering::Release);
+                }
+            }
+            Ok(ServerFrame::LettersWait) => {
+                if pushes.try_send(Pushed::Letters).is_err() {
                     shared.missed.store(true, Ordering::Release);
                 }
             }

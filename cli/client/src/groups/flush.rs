@@ -84,6 +84,9 @@ impl Client {
                     let request = Request::Distribute { group: id, distribution, deliveries, staged };
                     self.post_distribution(id, row, request).await?;
                 }
+                OutboxItem::Letter { to, kind, body } => {
+                    self.post_letter(row, Request::SendLetter { group: id, to, kind, body }).await?;
+                }
                 OutboxItem::Message { id: message, content, sealed, .. } => {
                     let message = MessageId::from_bytes(message);
                     let group = self.local.group(id)?;
@@ -110,7 +113,7 @@ impl Client {
             // The log has decided against it.
             OutboxItem::Commit { .. } => group.cursor() > Seq(0) && !group.staged(),
             OutboxItem::Distribution { epoch, .. } => group.epoch() != *epoch,
-            OutboxItem::Message { .. } => false,
+            OutboxItem::Message { .. } | OutboxItem::Letter { .. } => false,
         })
     }
 
@@ -143,8 +146,22 @@ impl Client {
             OutboxItem::Commit { .. } => self.drop_commit(id, row),
             // Nothing was sealed under it yet, so nothing is lost with it.
             OutboxItem::Distribution { .. } => self.local.write(|step| step.remove_outbox(row)),
-            OutboxItem::Message { .. } => Ok(()),
+            OutboxItem::Message { .. } | OutboxItem::Letter { .. } => Ok(()),
         }
+    }
+
+    /// Leaves a letter, once or, after a broken connection, twice. One that is refused is given up: who needs something
+    /// asks again.
+    async fn post_letter(&mut self, row: OutboxId, request: Request) -> Result<(), ClientError> {
+        match self.request(request).await? {
+            Reply::Refused { refusal: refusal @ (Refusal::Unavailable | Refusal::RateLimited { .. }) } => {
+                return Err(refused(refusal));
+            }
+            Reply::Refused { refusal } => tracing::info!(%refusal, "a letter is not kept"),
+            Reply::Done => {}
+            other => return Err(unexpected(other)),
+        }
+        self.local.write(|step| step.remove_outbox(row))
     }
 
     /// Gives up a commit that the server will not take. Its secret is forgotten with it.

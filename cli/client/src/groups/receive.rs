@@ -2,6 +2,7 @@
 
 use crate::error::ClientError;
 use crate::local::{Local, now};
+use crate::repair::{Need, NeedRow};
 use crate::store::{HistoryRow, InboxKind, InboxRow, OutboxId, OutboxItem};
 use conclave_engine::{
     CaughtUp, Changes, Continuity, Event, GroupMessage, GroupState, MessageId, Origin, ReceiveError,
@@ -19,6 +20,10 @@ struct Batch {
     outbox: Option<Vec<(OutboxId, OutboxItem)>>,
     done: Vec<OutboxId>,
     met: Vec<AccountId>,
+    /// What is needed, as an entry has shown.
+    needs: Vec<Need>,
+    /// What is not, or no more.
+    mended: Vec<Need>,
 }
 
 enum Row {
@@ -60,6 +65,7 @@ impl Local {
             while let Some(Recovered { seq, message, .. }) = recovered.next_if(|it| it.vouched_by == seq) {
                 batch.note_message(seq, message);
             }
+            batch.note_needs(&result);
             match result {
                 Ok(event) => self.note_event(id, entry, event, &mut batch)?,
                 Err(error) if is_harmless(&error) => {}
@@ -82,7 +88,7 @@ impl Local {
         match event {
             Event::Founded => {
                 self.awaited.commits += 1;
-                self.finish(id, batch, |item| !matches!(item, OutboxItem::Message { .. }))?;
+                self.finish(id, batch, OutboxItem::is_change)?;
             }
             Event::Message(message) => batch.note_message(seq, message),
             Event::Run(messages) => {
@@ -102,7 +108,7 @@ impl Local {
                 if sender.device == self.device.id() {
                     self.finish(id, batch, |item| matches!(item, OutboxItem::Distribution { .. }))?;
                 } else if !readable {
-                    batch.alarm(seq, "a member's new sender key could not be opened", WELCOME);
+                    batch.alarm(seq, "a member's new sender key could not be opened", ASKED);
                 }
             }
             Event::EpochChanged { author, added, removed, roles, origin, state, .. } => {
@@ -116,7 +122,7 @@ impl Local {
                 }
                 self.awaited.commits += usize::from(own);
                 // What was staged in the epoch before either is this commit or has lost.
-                self.finish(id, batch, |item| !matches!(item, OutboxItem::Message { .. }))?;
+                self.finish(id, batch, OutboxItem::is_change)?;
                 batch.met.extend(&added);
                 for (accounts, kind) in [
                     (added, (|by, who| InboxKind::Added { by, who }) as fn(_, _) -> _),
@@ -204,8 +210,13 @@ impl Local {
         if batch.changes.0.is_empty() {
             return Ok(());
         }
+        let needs: Vec<_> = batch.needs.into_iter().filter(|need| self.needs.would_add(id, *need)).collect();
+        let needs: Vec<_> = needs.into_iter().map(|need| NeedRow::new(id, need)).collect();
+        let mended: Vec<_> = batch.mended.into_iter().filter(|need| self.needs.has(id, *need)).collect();
         self.write(|step| {
             step.apply(&batch.changes)?;
+            mended.iter().try_for_each(|need| step.remove_need(id, *need))?;
+            needs.iter().try_for_each(|row| step.set_need(row))?;
             for account in batch.met {
                 step.meet(account, id)?;
             }
@@ -226,11 +237,36 @@ impl Local {
                 step.push_inbox(&InboxRow { group: id, seq, kind })?;
             }
             Ok(())
-        })
+        })?;
+        mended.into_iter().for_each(|need| self.needs.remove(id, need));
+        needs.into_iter().for_each(|row| self.needs.set(row));
+        Ok(())
     }
 }
 
 impl Batch {
+    /// What an entry shows about what is needed. Of the two about one thing, the later counts.
+    fn note_needs(&mut self, result: &Result<Event, ReceiveError>) {
+        let needs = match result {
+            Ok(event) => event.needs(),
+            Err(error) => error.need().into_iter().collect(),
+        };
+        let mended = match result {
+            Ok(Event::SenderKey { sender, readable: true, .. }) => Some(Need::SenderKey(sender.device)),
+            Ok(Event::Message(message)) => Some(Need::SenderKey(message.sender.device)),
+            Ok(Event::EpochChanged { state: GroupState::Active, .. }) => Some(Need::Welcome),
+            _ => None,
+        };
+        for need in needs.iter().filter_map(Need::of) {
+            self.mended.retain(|mended| *mended != need);
+            self.needs.push(need);
+        }
+        if let Some(mended) = mended {
+            self.needs.retain(|need| *need != mended);
+            self.mended.push(mended);
+        }
+    }
+
     fn note_message(&mut self, seq: Seq, message: GroupMessage) {
         if message.continuity == Continuity::Gap {
             let what = "a message of the same sender before this one is missing";
@@ -252,7 +288,10 @@ impl Batch {
     }
 }
 
-const WELCOME: &str = "ask an admin to remove this account and to add it again";
+const WELCOME: &str = "members are asked for it; if none of them answers, ask an admin to remove this account and to add it again";
+
+const ASKED: &str =
+    "the sender is asked for its key; ask it to say again what cannot be read until it answers";
 
 const CLONED: &str =
     "somebody may use a copy of this profile: remove this account from its groups and make a new one";
@@ -276,9 +315,7 @@ fn advice(error: &ReceiveError) -> &'static str {
         | ReceiveError::NotMember => {
             "no honest server stores such an entry: distrust this server, and begin the group anew elsewhere"
         }
-        ReceiveError::NeedSenderKey { .. } => {
-            "ask the sender to say it again; if it stays so, ask an admin to remove this account and to add it again"
-        }
+        ReceiveError::NeedSenderKey { .. } => ASKED,
         ReceiveError::OldGeneration { .. } => "ask the sender to say it again",
         ReceiveError::NotOurs => CLONED,
         ReceiveError::Equivocation { .. } => {

@@ -84,6 +84,12 @@ pub(crate) enum InboxKind {
         #[n(1)]
         advice: String,
     },
+    #[n(7)]
+    Repaired {
+        /// Whose messages can be read again; `None` for everybody's.
+        #[n(0)]
+        who: Option<AccountId>,
+    },
 }
 
 impl Structure for InboxRow {

@@ -11,6 +11,7 @@ mod crypto;
 mod groups;
 mod history;
 mod inbox;
+mod needs;
 mod outbox;
 mod records;
 mod schema;

@@ -7,7 +7,8 @@ use crate::error::ClientError;
 use crate::groups::parts::{MAX_UPLOAD, Parts};
 use conclave_engine::Scope;
 use conclave_wire::codec::{self, Structure};
-use conclave_wire::ids::{Epoch, GroupId, Opaque};
+use conclave_wire::ids::{DeviceId, Epoch, GroupId, Opaque};
+use conclave_wire::letter::LetterKind;
 use conclave_wire::request::WelcomeFor;
 use minicbor::{Decode, Encode};
 use rusqlite::params;
@@ -63,6 +64,23 @@ pub(crate) enum OutboxItem {
         #[n(3)]
         parts: Option<Parts>,
     },
+    /// A question to another device of the group, or an answer.
+    #[n(3)]
+    Letter {
+        #[n(0)]
+        to: DeviceId,
+        #[n(1)]
+        kind: LetterKind,
+        #[n(2)]
+        body: Opaque,
+    },
+}
+
+impl OutboxItem {
+    /// Whether it is for the group as it was when this was made, and for no later state of it.
+    pub(crate) fn is_change(&self) -> bool {
+        matches!(self, Self::Commit { .. } | Self::Distribution { .. })
+    }
 }
 
 impl Structure for OutboxItem {

@@ -23,6 +23,7 @@ const TABLES: &str = "
         primary key (scope, place));
     create table groups (place blob primary key not null, sealed blob not null);
     create table contact (account blob primary key not null, name blob unique, sealed blob not null);
+    create table need (place blob primary key not null, sealed blob not null);
     create table outbox (id integer primary key autoincrement, scope blob not null, sealed blob not null);
     create index outbox_scope on outbox (scope, id);
     create table history (

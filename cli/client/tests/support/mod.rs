@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 pub mod fake;
+pub mod liar;
 pub mod proxy;
 
 use conclave_client::{Client, Name, Notice, NoticeKind, StoredMessage, Unlock};
@@ -111,6 +112,9 @@ pub fn brief(notice: &Notice) -> String {
         NoticeKind::RemovedMember { by, who } => format!("{by} removed {}", people(who)),
         NoticeKind::RoleChanged { by, who, role } => format!("{by} made {who} {role}"),
         NoticeKind::RemovedMe { by } => format!("removed by {by}"),
+        NoticeKind::Repaired { who } => {
+            format!("repaired {}", who.as_ref().map_or("all".to_owned(), ToString::to_string))
+        }
         NoticeKind::Alarm { what, .. } => format!("ALARM {what}"),
         other => format!("{other:?}"),
     }

@@ -82,7 +82,7 @@ async fn lock(client: &Object, batch: &[Write]) -> Result<HashMap<GroupId, HeadR
             }
             // Every upload or mailbox may be in it.
             Write::ForgetUploads { .. } | Write::SweepMailboxes { .. } => {
-                subjects.extend(0..i32::from(SUBJECT_LOCKS))
+                subjects.extend(0..i32::from(SUBJECT_LOCKS));
             }
             // A device acknowledges through one connection at a time; should two nodes write at once, the lower one
             // may stay, which only delivers again.
