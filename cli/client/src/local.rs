@@ -5,7 +5,7 @@
 //! everything is refused until the profile is opened again.
 
 use crate::error::ClientError;
-use crate::repair::{Need, NeedRow, Needs};
+use crate::repair::Needs;
 use crate::store::{GroupRow, OutboxItem, Step, Store, damaged};
 use conclave_engine::{Device, Group, GroupState, MessageId, Scope};
 use conclave_wire::ids::{GroupId, Seq, Timestamp};
@@ -142,16 +142,6 @@ impl Local {
             GroupState::Removed => Err(ClientError::NotMember { label }),
             _ => Err(ClientError::NeedWelcome { label }),
         }
-    }
-
-    /// Notes something that is needed, if that is new.
-    pub(crate) fn note_need(&mut self, group: GroupId, need: Need) -> Result<(), ClientError> {
-        if self.needs.would_add(group, need) {
-            let row = NeedRow::new(group, need);
-            self.write(|step| step.set_need(&row))?;
-            self.needs.set(row);
-        }
-        Ok(())
     }
 
     /// What the profile calls a group.

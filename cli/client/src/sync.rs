@@ -5,7 +5,6 @@ use crate::connection::{Incoming, done, unexpected};
 use crate::error::ClientError;
 use crate::local::now;
 use crate::notice::Notice;
-use crate::repair::Need;
 use conclave_engine::GroupState;
 use conclave_wire::entry::Entry;
 use conclave_wire::ids::{GroupId, Seq};
@@ -166,9 +165,6 @@ impl Client {
         if self.local.is_open(&id) {
             let group = self.local.group(id)?;
             let (cursor, state) = (group.cursor(), group.state());
-            if state == GroupState::NeedWelcome {
-                self.local.note_need(id, Need::Welcome)?;
-            }
             // Beyond the cursor: removed and added again, seen or unseen. A founder's own genesis is before any cursor.
             if membership.joined <= cursor || cursor == Seq(0) {
                 if state != GroupState::Removed && cursor < membership.head {

@@ -7,11 +7,13 @@ mod support;
 
 use conclave_client::{Client, GroupState, Role};
 use conclave_wire::entry::EntryKind;
-use support::liar::Liar;
+use conclave_wire::frame::ServerFrame;
+use support::liar::{Liar, on_entries};
 use support::proxy::Proxy;
 use support::{World, name, names, read, sync};
 
 const CAROL: usize = 2;
+const DAVE: usize = 3;
 
 struct Case {
     _world: World,
@@ -84,7 +86,6 @@ async fn a_secret_that_was_spoilt_on_its_way() {
     let told = sync(&mut case.carol).await;
     assert!(alarmed(&told, "missed a secret"), "{told:?}");
     assert_eq!(state(&mut case.carol), GroupState::NeedWelcome);
-    // She cannot send, and what she tried goes out when she can.
     case.carol.send("team", "me too").await.unwrap_err();
     case.liar.be_honest();
     sync(&mut case.bob).await;
@@ -144,4 +145,72 @@ async fn while_everybody_listens() {
     assert!(alarmed(&told, "missed a secret"), "{told:?}");
     assert_eq!(state(&mut carol), GroupState::Active);
     listeners.into_iter().for_each(|listener| listener.abort());
+}
+
+/// From now on one connection is pushed no entries.
+fn keep_pushes_from(liar: &Liar, connection: usize) {
+    liar.lie(move |number, frame| {
+        let kept = number == connection && matches!(frame, ServerFrame::Push { .. });
+        (!kept).then_some(frame)
+    });
+}
+
+/// Who is asked has not heard of what the asker has processed.
+#[tokio::test]
+async fn a_question_from_further_on() {
+    let Case { _world, liar, mut alice, mut carol, mut dave, .. } = four().await;
+    let listener = tokio::spawn(async move { while dave.next().await.is_ok() {} });
+    // By now he has subscribed.
+    alice.send("team", "one").await.unwrap();
+    sync(&mut carol).await;
+    liar.lie(|number, frame| match (number, &frame) {
+        (DAVE, ServerFrame::Push { .. }) => None,
+        (CAROL, _) => Some(on_entries(frame, |entry| {
+            if let Some(delivery) = &mut entry.delivery {
+                delivery.0.truncate(delivery.0.len() / 2);
+            }
+        })),
+        _ => Some(frame),
+    });
+    alice.remove("team", &names(&["bob"])).await.unwrap();
+    sync(&mut carol).await;
+    assert_eq!(state(&mut carol), GroupState::NeedWelcome);
+    let repaired = async {
+        while state(&mut carol) != GroupState::Active {
+            sync(&mut carol).await;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), repaired).await.expect("Dave's answer");
+    listener.abort();
+}
+
+/// Who has asked has not heard of what the answer was given after.
+#[tokio::test]
+async fn an_answer_from_further_on() {
+    let Case { _world, liar, mut alice, mut carol, .. } = four().await;
+    liar.spoil_deliveries(CAROL, EntryKind::Commit);
+    let (said, mut hear) = tokio::sync::mpsc::unbounded_channel();
+    let listener = tokio::spawn(async move {
+        loop {
+            said.send(support::next(&mut carol).await).unwrap();
+        }
+    });
+    alice.remove("team", &names(&["bob"])).await.unwrap();
+    while !hear.recv().await.unwrap().contains("missed a secret") {}
+    keep_pushes_from(&liar, CAROL);
+    alice.send("team", "one").await.unwrap();
+    // Alice finds the question as soon as it is there.
+    let answered = async {
+        loop {
+            sync(&mut alice).await;
+            if let Ok(told) = hear.try_recv() {
+                return told;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let told = tokio::time::timeout(std::time::Duration::from_secs(15), answered).await;
+    assert!(told.expect("Alice's answer").starts_with("repaired all"));
+    listener.abort();
 }

@@ -101,14 +101,19 @@ async fn nobody_is_asked_in_anothers_name() {
     // Bob sends on what Alice once signed, or alters it.
     let to_carol = request(&room, &alice, carol.device(), carol.device());
     assert!(matches!(b.refused(to_carol).await, Refusal::InvalidEntry { .. }));
-    let mut forged = room.repair_request(&bob, carol.device());
-    let last = forged.len() - 1;
-    forged[last] ^= 1;
-    let forged = Request::SendLetter {
+    let left = |body| Request::SendLetter {
         group: room.id(),
         to: carol.device(),
         kind: LetterKind::RepairRequest,
-        body: Opaque(forged),
+        body: Opaque(body),
     };
-    assert!(matches!(b.refused(forged).await, Refusal::InvalidEntry { .. }));
+    let mut altered = room.repair_request(&bob, carol.device());
+    let last = altered.len() - 1;
+    altered[last] ^= 1;
+    let elsewhere = Room::genesis(&bob, 2).1.repair_request(&bob, carol.device());
+    for forged in [altered, room.forged_request(&bob, &alice, carol.device()), elsewhere] {
+        assert!(matches!(b.refused(left(forged)).await, Refusal::InvalidEntry { .. }));
+    }
+    let own = left(room.repair_request(&bob, carol.device()));
+    assert_eq!(b.refused(own).await, Refusal::NotRegistered, "nothing else is wrong with it");
 }

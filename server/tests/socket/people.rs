@@ -14,7 +14,7 @@ use conclave_wire::membership::Membership;
 use conclave_wire::message::{Header, assemble};
 use conclave_wire::prekeys::{AgreementKey, KemKey, Prekeys, PrekeysBody};
 use conclave_wire::public_group::PublicGroup;
-use conclave_wire::repair::{Question, RepairRequest, RepairRequestBody};
+use conclave_wire::repair::{Question, RepairRequest, RepairRequestBody, UnverifiedRepairRequest};
 use conclave_wire::request::Request;
 use conclave_wire::roster::{Leaf, PinnedPrekeys, Role, Roster};
 use conclave_wire::run;
@@ -242,6 +242,13 @@ impl Room {
             time: NOW,
         };
         RepairRequest::new(body, &asker.device).encode()
+    }
+
+    /// The same, signed by somebody else in the asker's name.
+    #[allow(dead_code, reason = "the tests inside the crate ask nobody")]
+    pub(crate) fn forged_request(&self, by: &Person, asker: &Person, of: DeviceId) -> Vec<u8> {
+        let own = UnverifiedRepairRequest::decode(&self.repair_request(asker, of)).unwrap();
+        RepairRequest::new(own.claimed().clone(), &by.device).encode()
     }
 
     /// A distribution of the current epoch.

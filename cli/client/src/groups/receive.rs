@@ -327,3 +327,41 @@ fn advice(error: &ReceiveError) -> &'static str {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conclave_engine::Sender;
+    use conclave_wire::ids::{DeviceId, Generation, LeafIndex};
+
+    const BOB: DeviceId = DeviceId::from_bytes([2; 32]);
+
+    fn sender_key(readable: bool, lost_chain: Option<DeviceId>) -> Result<Event, ReceiveError> {
+        let sender = Sender { account: AccountId::from_bytes([1; 32]), device: BOB, leaf: LeafIndex(1) };
+        Ok(Event::SenderKey { sender, generation: Generation(0), readable, lost_chain })
+    }
+
+    fn message() -> Result<Event, ReceiveError> {
+        let sender = Sender { account: AccountId::from_bytes([1; 32]), device: BOB, leaf: LeafIndex(1) };
+        let (id, content) = (MessageId::from_bytes([3; 16]), b"text".to_vec());
+        Ok(Event::Message(GroupMessage { sender, id, content, continuity: Continuity::Linked }))
+    }
+
+    fn noted(results: &[Result<Event, ReceiveError>]) -> (Vec<Need>, Vec<Need>) {
+        let mut batch = Batch::default();
+        results.iter().for_each(|result| batch.note_needs(result));
+        (batch.needs, batch.mended)
+    }
+
+    #[test]
+    fn what_an_entry_shows_last_counts() {
+        let missing = Err(ReceiveError::NeedSenderKey { device: BOB, generation: Generation(0) });
+        let (key, chain) = (Need::SenderKey(BOB), Need::Chain(BOB));
+        assert_eq!(noted(&[missing.clone()]), (vec![key], vec![]));
+        assert_eq!(noted(&[missing.clone(), sender_key(true, None)]), (vec![], vec![key]));
+        assert_eq!(noted(&[missing.clone(), message()]), (vec![], vec![key]));
+        assert_eq!(noted(&[message(), missing]), (vec![key], vec![]));
+        assert_eq!(noted(&[sender_key(false, Some(BOB)), message()]), (vec![chain], vec![key]));
+        assert_eq!(noted(&[Err(ReceiveError::NeedWelcome)]), (vec![Need::Welcome], vec![]));
+    }
+}

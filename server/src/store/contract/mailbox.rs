@@ -73,6 +73,10 @@ pub(super) fn check(open: Open<'_>) {
     }
     assert_eq!(fixture.one(letter(a, sender(0), &large, START)), Err(Rejected::MailboxFull));
     // And all of them theirs.
+    for n in (1..8).flat_map(|n| [n, n]) {
+        fixture.one(letter(a, sender(n), &large, START)).unwrap();
+    }
+    assert_eq!(fixture.one(letter(a, sender(8), &large, START)), Err(Rejected::MailboxFull));
     let kept = read(&fixture, 0, PageBounds { entries: 1000, bytes: usize::MAX }).letters.len();
     for n in kept..MAX_LETTERS {
         fixture.one(letter(a, sender(n), b"more", START)).unwrap();
