@@ -182,6 +182,20 @@ pub(crate) const FORGET_EVERY: Duration = Duration::from_secs(10);
 /// Rows of forgotten uploads deleted at once, so that nobody waits behind that.
 pub(crate) const FORGET_ROWS: usize = 4096;
 
+/// Commits of one device in one group in an hour that heal it or bring an account to other devices: every member may make
+/// them, and each makes everybody else's wait.
+pub(crate) const RENEWALS_PER_HOUR: u32 = 6;
+
+/// How long an admin whose removal lost its race goes first: time to read what came in between, to seal again for
+/// thousands, and to upload it.
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
+
+/// How long after a lease there is no other in the same group, so that no admin keeps a group to himself.
+pub(crate) const LEASE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Leases at once, about 100 bytes each. Beyond it removals race like everything else.
+pub(crate) const MAX_LEASES: usize = 4096;
+
 /// Letters in one mailbox: those of sixteen devices that use all their room. A device that is away finds no more than
 /// this of what others asked of it, and they ask again.
 pub(crate) const MAX_LETTERS: usize = 256;

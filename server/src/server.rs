@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::error::StartError;
 use crate::fanout::Hubs;
 use crate::fanout::hub::Hub;
-use crate::groups::GroupCache;
+use crate::groups::{GroupCache, Leases};
 use crate::http;
 use crate::limits::{BACKLOG, MAX_CONNECTIONS_PER_WORKER, READERS_PER_WORKER, SHUTDOWN_DEADLINE};
 use crate::log::writer::Writer;
@@ -271,6 +271,7 @@ async fn prepare(config: &Config) -> Result<Parts, StartError> {
         names,
         store,
         groups,
+        leases: Leases::default(),
         log,
         acknowledgements,
         health,

@@ -2,7 +2,7 @@
 
 use crate::admission::{Admission, InviteKey};
 use crate::clock;
-use crate::groups::{self, CheckedCommit, CommitUpload, GroupCache, Unfit, Upload};
+use crate::groups::{self, CheckedCommit, CommitUpload, GroupCache, Leases, Unfit, Upload};
 use crate::limits::{MAX_GROUPS_LISTED, PAGE_BYTES, PAGE_ENTRIES};
 use crate::log::{Acknowledgements, Answer, Health, LogQueue};
 use crate::metrics::Metrics;
@@ -21,7 +21,9 @@ use conclave_wire::manifest::Manifest;
 use conclave_wire::name::Name;
 use conclave_wire::reply::{Membership, Refusal, Reply};
 use conclave_wire::request::{Cursor, DeliveryFor};
+use conclave_wire::roster::Role;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What every connection of the server shares.
 pub(crate) struct Service {
@@ -31,6 +33,8 @@ pub(crate) struct Service {
     pub(crate) store: Arc<dyn Store>,
     /// Groups in memory.
     pub(crate) groups: Arc<GroupCache>,
+    /// Which admins go first.
+    pub(crate) leases: Leases,
     /// The way into the log.
     pub(crate) log: LogQueue,
     /// How far devices are.
@@ -253,18 +257,33 @@ impl Service {
     }
 
     async fn commit(self: &Arc<Self>, identity: Identity, upload: CommitUpload) -> Result<Reply, Refusal> {
-        let group = upload.group();
-        let checked = self
+        let (group, account, removes) = (upload.group(), identity.account, upload.removes());
+        if let Some(left) = self.leases.bars(&group, &account, Instant::now()) {
+            let limit = "changes of a group while one of its admins goes first".to_owned();
+            let retry_after_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
+            return Err(Refusal::RateLimited { limit, retry_after_ms });
+        }
+        let (checked, by_admin) = self
             .look(move |service| {
                 let (stored, parts) = (service.present(&group)?, service.parts(upload.staged())?);
-                Ok(groups::check_commit(stored.as_deref(), &identity, upload, parts))
+                let role = stored.as_ref().and_then(|stored| stored.public.roster().role(&account));
+                let by_admin = matches!(role, Some(Role::Admin | Role::Owner));
+                Ok((groups::check_commit(stored.as_deref(), &identity, upload, parts), by_admin))
             })
             .await?;
-        match checked {
-            Ok(CheckedCommit::New(append)) => Ok(self.log.write(Write::Append(append)).await),
-            Ok(CheckedCommit::Head(seq)) => Ok(Reply::Accepted { group, seq }),
-            Err(unfit) => Err(self.refusal(identity.device, group, unfit).await),
+        let reply = match checked {
+            Ok(CheckedCommit::New(append)) => self.log.write(Write::Append(append)).await,
+            Ok(CheckedCommit::Head(seq)) => Reply::Accepted { group, seq },
+            Err(unfit) => Reply::Refused { refusal: self.refusal(identity.device, group, unfit).await },
+        };
+        match &reply {
+            Reply::Accepted { .. } => self.leases.used(&group, &account, Instant::now()),
+            Reply::Refused { refusal: Refusal::HeadMoved { .. } } if removes && by_admin => {
+                self.leases.lost(group, account, Instant::now());
+            }
+            _ => {}
         }
+        Ok(reply)
     }
 
     /// Keeps a letter for another device of a group that both are in.

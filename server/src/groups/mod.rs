@@ -5,10 +5,12 @@
 
 mod cache;
 mod deliveries;
+mod leases;
 mod letters;
 
 pub(crate) use cache::GroupCache;
 pub(crate) use deliveries::Attached;
+pub(crate) use leases::Leases;
 pub(crate) use letters::check_letter;
 
 use crate::clock;
@@ -16,7 +18,7 @@ use crate::session::Identity;
 use crate::store::{Append, Change, StoredGroup, StoredUpload};
 use conclave_wire::certificate::UnverifiedCertificate;
 use conclave_wire::codec::DecodeError;
-use conclave_wire::commit::UnverifiedCommit;
+use conclave_wire::commit::{Operation, UnverifiedCommit};
 use conclave_wire::distribution::UnverifiedDistribution;
 use conclave_wire::ids::{DeviceId, Epoch, GroupId, Opaque, Seq, UploadId};
 use conclave_wire::message_entry::MessageEntry;
@@ -163,6 +165,24 @@ impl CommitUpload {
     /// The upload in parts that it names, if it does.
     pub(crate) fn staged(&self) -> Option<UploadId> {
         self.attached.staged()
+    }
+
+    /// Whether it removes anybody.
+    pub(crate) fn removes(&self) -> bool {
+        self.operations().iter().any(|operation| matches!(operation, Operation::Remove { .. }))
+    }
+
+    /// Whether it heals its author's device, or brings an account to other devices: what every member may do, as often as
+    /// it likes.
+    pub(crate) fn renews(&self) -> bool {
+        let renews = |operation: &Operation| {
+            matches!(operation, Operation::Heal { .. } | Operation::UpdateDevices { .. })
+        };
+        self.operations().iter().any(renews)
+    }
+
+    fn operations(&self) -> &[Operation] {
+        &self.unverified.claimed().operations
     }
 
     fn is_genesis(&self) -> bool {

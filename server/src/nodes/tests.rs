@@ -1,7 +1,7 @@
 //! Two nodes that do not hear each other: what one knows of the other's doing it has from the database.
 
 use crate::admission::{Admission, InviteKey};
-use crate::groups::{Attached, CommitUpload, GroupCache, Upload};
+use crate::groups::{Attached, CommitUpload, GroupCache, Leases, Upload};
 use crate::log::writer::Writer;
 use crate::metrics::Metrics;
 use crate::name::ServerNames;
@@ -40,6 +40,7 @@ fn node(url: &str) -> Arc<Service> {
         names,
         store,
         groups,
+        leases: Leases::default(),
         log,
         acknowledgements,
         health,

@@ -8,9 +8,10 @@ mod peer;
 pub(crate) use peer::{Peer, TrustedProxies};
 
 use crate::limits::{
-    CONNECTIONS_PER_MINUTE, FORGET_RATES_EVERY, PREKEYS_PER_HOUR, REGISTRATIONS_PER_HOUR, REQUESTS_PER_MINUTE,
+    CONNECTIONS_PER_MINUTE, FORGET_RATES_EVERY, PREKEYS_PER_HOUR, REGISTRATIONS_PER_HOUR, RENEWALS_PER_HOUR,
+    REQUESTS_PER_MINUTE,
 };
-use conclave_wire::ids::DeviceId;
+use conclave_wire::ids::{DeviceId, GroupId};
 use conclave_wire::reply::Refusal;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
@@ -26,6 +27,7 @@ pub(crate) struct Rates {
     registrations: Limit<AddressKey>,
     requests: Limit<DeviceId>,
     prekeys: Limit<DeviceId>,
+    renewals: Limit<(DeviceId, GroupId)>,
     clock: DefaultClock,
     /// When what was not heard of lately was last forgotten.
     forgot: Mutex<Instant>,
@@ -38,6 +40,7 @@ impl Default for Rates {
             registrations: Limit::new("registrations from one address", per_hour(REGISTRATIONS_PER_HOUR)),
             requests: Limit::new("requests of one device", per_minute(REQUESTS_PER_MINUTE)),
             prekeys: Limit::new("prekeys that one device asks for", per_hour(PREKEYS_PER_HOUR)),
+            renewals: Limit::new("heals and updates of one device in a group", per_hour(RENEWALS_PER_HOUR)),
             clock: DefaultClock::default(),
             forgot: Mutex::new(Instant::now()),
         }
@@ -66,6 +69,11 @@ impl Rates {
         peer.address().map_or(Ok(()), |_| self.prekeys.take(&self.clock, &device, of))
     }
 
+    /// A device heals itself in a group, or brings an account there to other devices.
+    pub(crate) fn renew(&self, peer: Peer, device: DeviceId, group: GroupId) -> Result<(), Refusal> {
+        peer.address().map_or(Ok(()), |_| self.renewals.take(&self.clock, &(device, group), 1))
+    }
+
     /// Forgets now and then who has not been heard of lately.
     pub(crate) fn forget(&self) {
         let mut forgot = self.forgot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,6 +85,7 @@ impl Rates {
         self.registrations.forget();
         self.requests.forget();
         self.prekeys.forget();
+        self.renewals.forget();
     }
 }
 
@@ -159,6 +168,16 @@ mod tests {
         assert!(ask(2).is_err());
         ask(1).unwrap();
         assert!(ask(usize::MAX).is_err());
+    }
+
+    #[test]
+    fn renewals_are_counted_in_each_group() {
+        let rates = Rates::default();
+        let [one, other] = [[1; 32], [2; 32]].map(GroupId::from_bytes);
+        let renew = |group| rates.renew(peer("203.0.113.1"), DeviceId::from_bytes([1; 32]), group);
+        (0..RENEWALS_PER_HOUR).for_each(|_| renew(one).unwrap());
+        assert!(renew(one).is_err());
+        renew(other).unwrap();
     }
 
     #[test]

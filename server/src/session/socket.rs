@@ -114,6 +114,10 @@ impl Socket {
                 let prekeys = rates.ask_prekeys(peer, identity.device, devices.len());
                 (id, prekeys.and_then(|()| rates.ask(peer, identity.device)))
             }
+            Action::Perform(id, identity, Task::Commit(upload)) if upload.renews() => {
+                let renewal = rates.renew(peer, identity.device, upload.group());
+                (id, renewal.and_then(|()| rates.ask(peer, identity.device)))
+            }
             Action::Perform(id, identity, _)
             | Action::Append(id, identity, ..)
             | Action::Subscribe(id, identity, _) => (id, rates.ask(peer, identity.device)),

@@ -2,11 +2,13 @@
 
 use crate::client::{Client, TestServer, accepted, commit_request, delivery, numbered, post, text};
 use crate::people::{Person, Room};
+use conclave_wire::commit::Operation;
 use conclave_wire::entry::EntryKind;
 use conclave_wire::ids::{DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq, UploadId};
 use conclave_wire::limits::MAX_PART_BYTES;
 use conclave_wire::reply::{Refusal, Reply};
 use conclave_wire::request::{Cursor, DeliveryFor, Request, WelcomeFor};
+use conclave_wire::roster::Role;
 
 /// Alice and Bob in a group: genesis 1, Bob's addition 2.
 struct Two {
@@ -220,10 +222,7 @@ async fn one_of_two_commits_wins() {
     let mut two = Two::new().await;
     let carol = Person::new("carol");
     let dave = Person::new("dave");
-    let promote = conclave_wire::commit::Operation::SetRole {
-        account: two.bob.account(),
-        role: conclave_wire::roster::Role::Owner,
-    };
+    let promote = Operation::SetRole { account: two.bob.account(), role: Role::Owner };
     let commit = two.room.commit(&two.alice, vec![promote]);
     two.a.commit(&mut two.room, commit, 0, &[]).await;
     // Both at once, on two workers.
@@ -520,4 +519,33 @@ async fn a_removed_device_reads_up_to_its_removal_and_does_nothing_more() {
     let cursor = Cursor { group, seq: Seq(4) };
     assert_eq!(two.b.ask(Request::Acknowledge { cursor }).await, Reply::Done);
     assert_eq!(two.b.groups().await[0].acknowledged, Seq(3));
+}
+
+/// An admin's removal that lost its race goes first: the others wait for it, and no longer than that.
+#[tokio::test]
+async fn a_removal_is_not_starved() {
+    let Two { server, alice, bob, mut room, .. } = Two::new().await;
+    let [carol, dave] = ["carol", "dave"].map(Person::new);
+    // A race is held where it is lost: both are on one node.
+    let url = server.node().url();
+    let (mut a, mut b) = (Client::logged_in(&url, &alice).await, Client::logged_in(&url, &bob).await);
+    let role = Operation::SetRole { account: bob.account(), role: Role::Admin };
+    let promote = room.commit(&alice, vec![role]);
+    a.commit(&mut room, promote, 0, &[]).await;
+    let add = room.commit(&alice, vec![carol.add()]);
+    a.commit(&mut room, add, 0, &[&carol]).await;
+
+    let late = room.commit(&alice, vec![carol.remove()]);
+    let add = room.commit(&bob, vec![dave.add()]);
+    b.commit(&mut room, add, 0, &[&dave]).await;
+    let lost = a.refused(commit_request(&late, 1, &[])).await;
+    assert!(matches!(lost, Refusal::HeadMoved { .. }), "{lost:?}");
+    let again = room.commit(&bob, vec![dave.remove()]);
+    let refused = b.refused(commit_request(&again, 2, &[])).await;
+    let Refusal::RateLimited { retry_after_ms, .. } = refused else { panic!("{refused:?}") };
+    assert!((1..=5000).contains(&retry_after_ms));
+    let remove = room.commit(&alice, vec![carol.remove()]);
+    a.commit(&mut room, remove, 2, &[]).await;
+    let again = room.commit(&bob, vec![dave.remove()]);
+    b.commit(&mut room, again, 1, &[]).await;
 }

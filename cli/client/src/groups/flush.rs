@@ -13,6 +13,7 @@ use conclave_engine::{GroupState, MessageId};
 use conclave_wire::ids::{GroupId, Opaque, Seq};
 use conclave_wire::reply::{Refusal, Reply};
 use conclave_wire::request::Request;
+use std::time::Duration;
 
 /// Entries asked for at once; the server sends fewer if they are large.
 const PAGE: u32 = 256;
@@ -22,6 +23,12 @@ const MAX_ROUNDS: usize = 1000;
 
 /// How often one message is sealed again because the group changed under it.
 const MAX_RESEALS: usize = 16;
+
+/// How often a commit waits here for its turn.
+const MAX_WAITS: usize = 3;
+
+/// How long, at most, each time. What is told to wait longer fails.
+const LONGEST_WAIT: Duration = Duration::from_secs(6);
 
 impl Client {
     /// Reads a group's log up to the head that the server names first.
@@ -118,7 +125,7 @@ impl Client {
     }
 
     async fn post_commit(&mut self, id: GroupId, row: OutboxId, request: Request) -> Result<(), ClientError> {
-        match self.post(id, request).await {
+        match self.post_in_turn(id, request).await {
             Ok(Reply::Accepted { group, seq }) if group == id => self.see(id, row, seq).await,
             Ok(Reply::Refused { refusal: Refusal::HeadMoved { .. } }) => {
                 self.catch_up(id).await?;
@@ -217,6 +224,21 @@ impl Client {
         self.catch_up(id).await?;
         let removed = self.local.group(id)?.state() == GroupState::Removed;
         if removed { Ok(()) } else { Err(ClientError::Refused(Refusal::NotMember)) }
+    }
+
+    /// Posts a commit; where an admin goes first, after that.
+    async fn post_in_turn(&mut self, id: GroupId, request: Request) -> Result<Reply, ClientError> {
+        for _ in 0..MAX_WAITS {
+            match self.post(id, request.clone()).await? {
+                Reply::Refused { refusal: Refusal::RateLimited { retry_after_ms, .. } }
+                    if Duration::from_millis(retry_after_ms) <= LONGEST_WAIT =>
+                {
+                    tokio::time::sleep(Duration::from_millis(retry_after_ms)).await;
+                }
+                reply => return Ok(reply),
+            }
+        }
+        self.post(id, request).await
     }
 
     /// Posts, with a note of not knowing what became of it until the answer is there.
