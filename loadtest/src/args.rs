@@ -78,6 +78,10 @@ pub(crate) struct FanoutArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub(crate) connections: Option<u32>,
 
+    /// Loopback addresses that connections come from, 127.0.0.1 and the next ones; each has ports for 28,000
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=254))]
+    pub(crate) source_addresses: u8,
+
     /// Members of each group that send
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) senders: u32,

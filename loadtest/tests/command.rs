@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -105,10 +107,11 @@ fn fanout_delivers_and_every_member_opens() {
 #[test]
 fn fanout_with_shared_connections_many_senders_and_a_window() {
     let results = measured(
-        "fanout --groups 3 --members 4 --connections 5 --senders 3 --window 8 --size 100 --duration 1s --warm-up 0s",
+        "fanout --groups 3 --members 4 --connections 5 --senders 3 --window 8 --size 100 --source-addresses 2 --duration 1s --warm-up 0s",
     );
     check_fanout(&results);
     assert_eq!(results["settings"]["arrivals"]["window"], 8);
+    assert_eq!(results["settings"]["source_addresses"], 2);
 }
 
 #[test]
@@ -122,6 +125,21 @@ fn fanout_sealed_at_a_rate() {
     // 2 groups × 2 senders × 20 a second × 1.1 s, warm-up included
     assert_eq!(number(&results["messages_checked"]), 88.0);
     assert_eq!(results["never_sent"], 0);
+}
+
+/// A server that only looks who comes: it holds connections until there are six, and closes them.
+#[test]
+fn connections_come_from_several_addresses() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let who = std::thread::spawn(move || {
+        let accepted: Vec<_> = (0..6).map(|_| listener.accept().unwrap()).collect();
+        accepted.iter().map(|(_, peer)| peer.ip().to_string()).collect::<BTreeSet<_>>()
+    });
+    let output =
+        loadtest(&format!("fanout --groups 1 --members 6 --source-addresses 3 --server {url}"), None);
+    assert_eq!(output.status.code(), Some(2), "it is no server");
+    assert_eq!(who.join().unwrap().into_iter().collect::<Vec<_>>(), ["127.0.0.1", "127.0.0.2", "127.0.0.3"]);
 }
 
 #[test]
@@ -140,6 +158,8 @@ fn what_cannot_be_run_says_why() {
         ("fanout --groups 1 --members 3 --connections 2", "--connections"),
         ("fanout --members 2 --senders 3", "--senders"),
         ("fanout --duration 2h", "10s"),
+        ("fanout --groups 1 --members 30000 --workers 2", "--source-addresses 2"),
+        ("fanout --source-addresses 0", "254"),
         ("fanout --rate 5 --window 5", "--window"),
         ("fanout --groups 1 --members 2 --store fjall:/proc/nowhere", "did not start"),
         ("seal --devices 1", "1"),

@@ -88,11 +88,12 @@ pub fn pin(_: impl IntoIterator<Item = usize>) -> Result<(), PinError> {
     Err(PinError::NotKnownHow)
 }
 
-/// Raises the limit on open files as far as it may be.
-pub fn raise_file_limit() {
+/// Raises the limit on open files as far as it may be; returns how many there may be.
+pub fn raise_file_limit() -> u64 {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // If it stays low, connecting says so.
+    // If it stays low, what is returned says so.
     let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! One socket to the server: dialling, and one request after the other while the groups are prepared.
 
+use super::source;
 use super::target::Target;
 use crate::failure::Failure;
 use conclave_engine::wire::codec;
@@ -10,6 +11,7 @@ use conclave_engine::wire::login::Nonce;
 use conclave_engine::wire::reply::Reply;
 use conclave_engine::wire::request::Request;
 use futures_util::{SinkExt, StreamExt};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -33,19 +35,23 @@ pub(super) struct Connection {
     early: Vec<Bytes>,
 }
 
+/// Opens a WebSocket.
+pub(super) async fn open(target: &Target, from: Option<Ipv4Addr>) -> Result<Socket, Failure> {
+    let to = target.socket();
+    let stream = source::connect(to, from).await.map_err(|error| Failure::Connection(error.to_string()))?;
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MAX_FRAME))
+        .max_frame_size(Some(MAX_FRAME))
+        .read_buffer_size(READ_BUFFER);
+    let opened = client_async_with_config(target.url(), stream, Some(config)).await;
+    opened.map(|(socket, _)| socket).map_err(|error| Failure::Connection(error.to_string()))
+}
+
 impl Connection {
     /// Dials, and waits for the server's challenge.
-    pub(super) async fn dial(target: &Target) -> Result<Self, Failure> {
+    pub(super) async fn dial(target: &Target, from: Option<Ipv4Addr>) -> Result<Self, Failure> {
         let lost = |error: String| Failure::Connection(error);
-        let stream = TcpStream::connect(target.socket()).await.map_err(|error| lost(error.to_string()))?;
-        stream.set_nodelay(true).map_err(|error| lost(error.to_string()))?;
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MAX_FRAME))
-            .max_frame_size(Some(MAX_FRAME))
-            .read_buffer_size(READ_BUFFER);
-        let (socket, _) = client_async_with_config(target.url(), stream, Some(config))
-            .await
-            .map_err(|error| lost(error.to_string()))?;
+        let socket = open(target, from).await?;
         let nonce = Nonce::from_bytes([0; 32]);
         let mut connection = Self { socket, nonce, next: 0, early: Vec::new() };
         match codec::decode(&connection.frame().await?) {

@@ -14,6 +14,7 @@ use conclave_engine::wire::roster::Role;
 use conclave_engine::{Device, Event, Group, Newcomer, PrekeyBook};
 use rand::rngs::StdRng;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// Entries asked for at once.
 const PAGE: u32 = 1000;
@@ -34,12 +35,13 @@ impl Participant {
     /// Makes a device and registers it; that also logs it in.
     pub(super) async fn register(
         target: &Target,
+        from: Option<Ipv4Addr>,
         name: Name,
         now: Timestamp,
         mut rng: StdRng,
     ) -> Result<Self, Failure> {
         let (device, _unstored) = Device::create(now, &mut rng).map_err(Failure::engine("a new device"))?;
-        let mut connection = Connection::dial(target).await?;
+        let mut connection = Connection::dial(target, from).await?;
         let prekeys = device.prekeys().ok_or(Failure::Unexpected("a new device"))?.encode();
         let register = Request::Register {
             name: name.clone(),

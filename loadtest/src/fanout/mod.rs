@@ -16,6 +16,7 @@ mod run;
 mod seat;
 mod server_process;
 mod setup;
+mod source;
 mod target;
 
 pub(crate) use run::run;

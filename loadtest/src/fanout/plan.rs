@@ -1,5 +1,6 @@
 //! The settings, resolved: who is in which group, and how each sender sends.
 
+use super::source::Sources;
 use super::target::Target;
 use crate::args::FanoutArgs;
 use crate::failure::Failure;
@@ -13,6 +14,7 @@ pub(super) struct Plan {
     pub(super) groups: usize,
     pub(super) members: usize,
     pub(super) connections: usize,
+    pub(super) sources: Sources,
     pub(super) senders: usize,
     pub(super) size: usize,
     pub(super) arrivals: Arrivals,
@@ -67,11 +69,6 @@ impl Plan {
                 "a group of {members} needs as many devices; raise --connections or lower --members"
             ));
         }
-        if connections > MAX_CONNECTIONS {
-            return refuse(format!(
-                "{connections} connections from one address do not fit its ports; stay below {MAX_CONNECTIONS}"
-            ));
-        }
         if senders > members {
             return refuse(format!("--senders {senders} is more than --members {members}"));
         }
@@ -82,10 +79,16 @@ impl Plan {
         };
         let target =
             args.server.as_deref().map(|url| Target::parse(url, args.i_own_this_server)).transpose()?;
+        let sources = Sources::of(args.source_addresses, connections, target.as_ref())?;
+        let workers = args.workers.or(args.pin.then_some(1));
+        if target.is_none() {
+            check_workers(workers, connections)?;
+        }
         Ok(Self {
             groups,
             members,
             connections,
+            sources,
             senders,
             size: wide(args.size),
             arrivals,
@@ -96,7 +99,7 @@ impl Plan {
             seed: args.seed,
             target,
             pin: args.pin,
-            workers: args.workers.or(args.pin.then_some(1)),
+            workers,
             store: args.store.clone(),
         })
     }
@@ -113,8 +116,21 @@ impl Plan {
     }
 }
 
-/// Ports that one address has for outgoing connections, by Linux's default.
-const MAX_CONNECTIONS: usize = 28_000;
+/// Connections that a worker of the server accepts.
+const PER_WORKER: usize = 25_600;
+
+/// A worker that is full lets others wait, and a run would with them.
+pub(super) fn check_workers(workers: Option<usize>, connections: usize) -> Result<(), Failure> {
+    let workers = workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let needed = connections.div_ceil(PER_WORKER);
+    if needed <= workers {
+        return Ok(());
+    }
+    Err(Failure::Settings(format!(
+        "a server of {workers} worker(s) accepts {PER_WORKER} connections in each, and {connections} are too many; add \
+         --workers {needed}"
+    )))
+}
 
 #[cfg(test)]
 mod tests {
@@ -148,6 +164,8 @@ mod tests {
             "--members 3 --senders 4",
             "--rate 0",
             "--groups 1000 --members 1000",
+            "--groups 1 --members 30000 --workers 2",
+            "--groups 1 --members 30000 --workers 1 --source-addresses 2",
             "--server ftp://127.0.0.1:1",
         ] {
             assert!(plan(bad).is_err(), "{bad}");

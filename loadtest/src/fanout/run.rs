@@ -11,6 +11,7 @@ use super::results::{Results, ServerFacts};
 use super::seat::{Seat, Sending};
 use super::server_process::{ServerProcess, Usage, own_usage};
 use super::setup::{self, Ready, Stage};
+use super::source;
 use super::target::Target;
 use crate::Verdict;
 use crate::args::FanoutArgs;
@@ -35,7 +36,7 @@ const HARMLESS_LAG: f64 = 1.0;
 /// Runs `fanout`.
 pub(crate) fn run(args: &FanoutArgs) -> Result<Verdict, Failure> {
     let plan = Arc::new(Plan::of(args)?);
-    conclave_report::raise_file_limit();
+    source::check_files(conclave_report::raise_file_limit(), plan.connections)?;
     let machine = Machine::here();
     let saver = Saver::new(program("fanout"), args.json.clone(), machine.clone());
     let server = match plan.target {

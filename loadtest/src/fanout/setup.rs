@@ -62,14 +62,14 @@ pub(super) async fn prepare(
     for index in 0..plan.connections {
         newcomers.push((index, StdRng::from_rng(&mut rng)));
     }
-    let dialled = target.clone();
+    let (dialled, sources) = (target.clone(), plan.sources);
     let done = |count| progress.say(format!("{count} of {} devices registered", plan.connections));
     let participants = in_parallel(newcomers, done, move |(index, rng)| {
-        let target = dialled.clone();
+        let (target, from) = (dialled.clone(), sources.address(index));
         async move {
             let name: Name =
                 format!("load-{run:08x}-{index}").parse().map_err(|_| Failure::Unexpected("a name"))?;
-            Participant::register(&target, name, now, rng).await
+            Participant::register(&target, from, name, now, rng).await
         }
     })
     .await?;
