@@ -6,7 +6,7 @@
 
 mod support;
 
-use conclave_client::{Client, ClientError, Unlock};
+use conclave_client::{Client, ClientError, Role, Unlock};
 use conclave_engine::Device;
 use conclave_wire::entry::{Entry, EntryKind};
 use conclave_wire::frame::ServerFrame;
@@ -17,7 +17,9 @@ use conclave_wire::request::Request;
 use futures_util::{SinkExt, StreamExt};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use support::{fake, name, names};
+use support::liar::Liar;
+use support::proxy::Proxy;
+use support::{World, fake, name, names};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
@@ -222,4 +224,37 @@ async fn groups_out_of_thin_air() {
     assert!(quiet.is_err(), "{quiet:?}");
     assert!(*requests.lock().unwrap() < 12, "{}", requests.lock().unwrap());
     assert!(alice.groups().unwrap().is_empty());
+}
+
+/// A commit that is told to wait its turn waits, and one that is told to wait for long fails at once.
+#[tokio::test]
+async fn told_to_wait() {
+    let listener = Proxy::bind().await;
+    let own_name = listener.local_addr().unwrap().to_string();
+    let world = World::named(Some(own_name)).await;
+    let liar = Liar::run(listener, world.server.as_ref().unwrap().local_addr());
+    let (profile, unlock) = (world.profile("alice"), world.unlock());
+    let mut alice = Client::create(&profile, &unlock, name("alice"), &liar.url()).await.unwrap();
+    let profile = world.profile("bob");
+    Client::create(&profile, &unlock, name("bob"), &liar.url()).await.unwrap().close().await;
+    alice.create_group("team", &[name("bob")]).await.unwrap();
+    let put_off = |mut times: u32, retry_after_ms| {
+        move |_, frame| match frame {
+            ServerFrame::Reply { id, reply: Reply::Accepted { .. } } if times > 0 => {
+                times -= 1;
+                let refusal = Refusal::RateLimited { limit: "turns".into(), retry_after_ms };
+                Some(ServerFrame::Reply { id, reply: Reply::Refused { refusal } })
+            }
+            frame => Some(frame),
+        }
+    };
+    liar.lie(put_off(3, 20));
+    alice.set_role("team", &name("bob"), Role::Admin).await.unwrap();
+    for (times, retry_after_ms) in [(9, 20), (1, 60_000)] {
+        liar.lie(put_off(times, retry_after_ms));
+        let role = if times == 9 { Role::Member } else { Role::Admin };
+        let refused = alice.set_role("team", &name("bob"), role).await;
+        let limited = matches!(refused, Err(ClientError::Refused(Refusal::RateLimited { .. })));
+        assert!(limited, "{refused:?}");
+    }
 }

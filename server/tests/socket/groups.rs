@@ -529,9 +529,19 @@ async fn a_removal_is_not_starved() {
     // A race is held where it is lost: both are on one node.
     let url = server.node().url();
     let (mut a, mut b) = (Client::logged_in(&url, &alice).await, Client::logged_in(&url, &bob).await);
+    // Nor does the removal of somebody who may remove nobody.
+    let old = room.commit(&bob, vec![alice.remove()]);
+    let note = room.commit(&alice, vec![Person::new("erin").add()]);
+    a.commit(&mut room, note, 0, &[&Person::new("erin")]).await;
+    let lost = b.refused(commit_request(&old, 1, &[])).await;
+    assert!(matches!(lost, Refusal::HeadMoved { .. }), "{lost:?}");
     let role = Operation::SetRole { account: bob.account(), role: Role::Admin };
+    let old_addition = room.commit(&bob, vec![carol.add()]);
     let promote = room.commit(&alice, vec![role]);
     a.commit(&mut room, promote, 0, &[]).await;
+    // No addition goes first.
+    let lost = b.refused(commit_request(&old_addition, 0, &[&carol])).await;
+    assert!(matches!(lost, Refusal::HeadMoved { .. }), "{lost:?}");
     let add = room.commit(&alice, vec![carol.add()]);
     a.commit(&mut room, add, 0, &[&carol]).await;
 
@@ -545,7 +555,7 @@ async fn a_removal_is_not_starved() {
     let Refusal::RateLimited { retry_after_ms, .. } = refused else { panic!("{refused:?}") };
     assert!((1..=5000).contains(&retry_after_ms));
     let remove = room.commit(&alice, vec![carol.remove()]);
-    a.commit(&mut room, remove, 2, &[]).await;
+    a.commit(&mut room, remove, 3, &[]).await;
     let again = room.commit(&bob, vec![dave.remove()]);
-    b.commit(&mut room, again, 1, &[]).await;
+    b.commit(&mut room, again, 2, &[]).await;
 }

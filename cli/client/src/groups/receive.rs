@@ -357,7 +357,7 @@ mod tests {
     fn what_an_entry_shows_last_counts() {
         let missing = Err(ReceiveError::NeedSenderKey { device: BOB, generation: Generation(0) });
         let (key, chain) = (Need::SenderKey(BOB), Need::Chain(BOB));
-        assert_eq!(noted(&[missing.clone()]), (vec![key], vec![]));
+        assert_eq!(noted(std::slice::from_ref(&missing)), (vec![key], vec![]));
         assert_eq!(noted(&[missing.clone(), sender_key(true, None)]), (vec![], vec![key]));
         assert_eq!(noted(&[missing.clone(), message()]), (vec![], vec![key]));
         assert_eq!(noted(&[message(), missing]), (vec![key], vec![]));
