@@ -280,6 +280,11 @@ impl Connection {
         self.reader.has_room();
     }
 
+    /// Who it is, once that is known.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.get()
+    }
+
     /// Remembers who it is.
     pub(crate) fn identify(&self, identity: Identity) {
         // A session identifies itself once; were it twice, the first would hold.

@@ -179,6 +179,14 @@ impl Hub {
                     connection.push(frame::letters_wait());
                 }
             }
+            News::LookAgain(account, but) => {
+                for connection in self.connections() {
+                    let identity = connection.identity();
+                    if identity.is_some_and(|who| who.account == account && Some(who.device) != but) {
+                        connection.end(DEVICES_CHANGED);
+                    }
+                }
+            }
             News::HangUp => {
                 for connection in self.connections() {
                     connection.end(TRY_AGAIN);
@@ -225,6 +233,9 @@ impl Hub {
 }
 
 const TRY_AGAIN: End = End::Close(CloseCode::Again, "the server lost sight of its database; connect again");
+
+const DEVICES_CHANGED: End =
+    End::Close(CloseCode::Again, "the account has a newer list of its devices; connect again");
 
 const SHUTTING_DOWN: End = End::Close(CloseCode::Restart, "the server is shutting down");
 

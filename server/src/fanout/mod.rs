@@ -25,7 +25,7 @@ use crate::limits::HUB_BACKLOG_BYTES;
 use bytes::Bytes;
 use conclave_wire::entry::EntryKind;
 use conclave_wire::frame::RequestId;
-use conclave_wire::ids::{DeviceId, GroupId, Seq};
+use conclave_wire::ids::{AccountId, DeviceId, GroupId, Seq};
 use conclave_wire::reply::Reply;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,6 +67,8 @@ pub(crate) enum News {
     Letters(Arc<[DeviceId]>),
     /// Letters may have come for anybody.
     LettersForAnybody,
+    /// Which devices an account has is to be looked up anew: close its sockets, but for that of the device that said so.
+    LookAgain(AccountId, Option<DeviceId>),
     /// Nobody can say what was told to whom: close the sockets that are there.
     HangUp,
     /// The server shuts down: close every socket.
@@ -167,6 +169,13 @@ impl Hubs {
         let devices: Arc<[DeviceId]> = devices.into();
         for hub in self.hubs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let _ = hub.news.send(News::Letters(devices.clone()));
+        }
+    }
+
+    /// Closes an account's sockets, but for that of one device: whoever still belongs to it logs in again.
+    pub(crate) fn look_again(&self, account: AccountId, but: Option<DeviceId>) {
+        for hub in self.hubs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let _ = hub.news.send(News::LookAgain(account, but));
         }
     }
 

@@ -207,7 +207,7 @@ impl Run {
     ) {
         let mut entries = Vec::new();
         let mut told = Vec::new();
-        let mut letters = Vec::new();
+        let (mut letters, mut accounts) = (Vec::new(), Vec::new());
         let mut replies = Vec::with_capacity(answers.len());
         let mut outcomes = outcomes.map(Vec::into_iter);
         let mut answers = answers.into_iter();
@@ -227,12 +227,16 @@ impl Run {
                     }
                 }
                 (Write::KeepLetter(letter), Some(Ok(_))) => letters.push(letter.to),
+                (Write::Register(registration), Some(Ok(Written::ManifestChanged))) => {
+                    self.writer.hubs.look_again(registration.account, Some(registration.device));
+                    accounts.push(registration.account);
+                }
                 (Write::SweepMailboxes { .. }, Some(Ok(Written::SweptTo(last)))) => self.swept = last,
                 _ => {}
             }
         }
         if let Some(announcer) = &self.writer.announcer {
-            announcer.announce(told, letters.clone());
+            announcer.announce(told, letters.clone(), accounts);
         }
         self.writer.hubs.tell_of_letters(letters);
         let mut through = Vec::new();

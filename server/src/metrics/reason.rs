@@ -50,4 +50,5 @@ reasons! {
     Refusal::ManifestConflict { .. } => "manifest_conflict",
     Refusal::PartOutOfOrder { .. } => "part_out_of_order",
     Refusal::UnknownUpload => "unknown_upload",
+    Refusal::MailboxFull => "mailbox_full",
 }

@@ -7,12 +7,13 @@
 //!     ITEM   g GROUP:FIRST:COUNT    COUNT entries of a group from FIRST on; GROUP is 64 hexadecimal digits
 //!            c GROUP:FIRST:COUNT    the same, with a commit among them
 //!            l DEVICE               letters for a device, 64 hexadecimal digits
+//!            a ACCOUNT              an account has a newer manifest, 64 hexadecimal digits
 //!            !                      more than is said here: look for yourself
 //! ```
 //!
 //! An item of another kind is passed over, so that older nodes understand newer ones.
 
-use conclave_wire::ids::{DeviceId, GroupId, Seq};
+use conclave_wire::ids::{AccountId, DeviceId, GroupId, Seq};
 
 /// PostgreSQL takes 8,000 bytes less one.
 const MAX_BYTES: usize = 7_900;
@@ -42,6 +43,8 @@ pub(super) struct Announcement {
     pub(super) entries: Vec<NewEntries>,
     /// For whom letters have come.
     pub(super) letters: Vec<DeviceId>,
+    /// Which accounts have a newer manifest.
+    pub(super) accounts: Vec<AccountId>,
     /// Whether there is more than it says.
     pub(super) more: bool,
 }
@@ -72,7 +75,9 @@ impl Announcement {
         let mut texts = vec![begin()];
         let more = self.more.then(|| " !".to_owned());
         let letters = self.letters.iter().map(|device| format!(" l{device}"));
-        for item in self.entries.iter().map(NewEntries::write).chain(letters).chain(more) {
+        let accounts = self.accounts.iter().map(|account| format!(" a{account}"));
+        let items = self.entries.iter().map(NewEntries::write).chain(letters).chain(accounts).chain(more);
+        for item in items {
             if texts.last().is_none_or(|text| text.len() + item.len() > MAX_BYTES) {
                 texts.push(begin());
             }
@@ -99,6 +104,10 @@ impl Announcement {
                     Some(entries) => announcement.entries.push(entries),
                     // Not what a node writes: to look for oneself is always right.
                     None => announcement.more = true,
+                },
+                Some(("a", account)) => match account.parse() {
+                    Ok(account) => announcement.accounts.push(account),
+                    Err(_) => announcement.more = true,
                 },
                 Some(("l", device)) => match device.parse() {
                     Ok(device) => announcement.letters.push(device),
@@ -127,6 +136,7 @@ mod tests {
         let said = Announcement {
             entries: vec![entries(1, 5, false), entries(2, u64::MAX, true)],
             letters: vec![DeviceId::from_bytes([9; 32])],
+            accounts: vec![AccountId::from_bytes([8; 32])],
             more: true,
         };
         let texts = said.write(OTHER);
@@ -154,7 +164,9 @@ mod tests {
         for nonsense in ["", "conclave1", "conclave2 1 !", "conclave1 xyz !", "hello"] {
             assert_eq!(Announcement::read(nonsense, ME), None, "{nonsense}");
         }
-        for odd in ["conclave1 1 gzz:1:1", "conclave1 1 g", "conclave1 1 c:1", "conclave1 1 l"] {
+        for odd in
+            ["conclave1 1 gzz:1:1", "conclave1 1 g", "conclave1 1 c:1", "conclave1 1 l", "conclave1 1 a"]
+        {
             let look = Announcement { more: true, ..Announcement::default() };
             assert_eq!(Announcement::read(odd, ME), Some(look), "{odd}");
         }

@@ -3,7 +3,7 @@
 use super::announcement::{Announcement, NewEntries, NodeId};
 use crate::limits::{ANNOUNCEMENTS, RECONNECT_DATABASE};
 use crate::store::postgres::{Line, Postgres};
-use conclave_wire::ids::DeviceId;
+use conclave_wire::ids::{AccountId, DeviceId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,9 +19,14 @@ pub(crate) struct Announcer {
 
 impl Announcer {
     /// Tells what is new, later and without waiting. If too much waits, the others are told to look for themselves.
-    pub(crate) fn announce(&self, entries: Vec<NewEntries>, letters: Vec<DeviceId>) {
-        let is_news = !entries.is_empty() || !letters.is_empty();
-        let announcement = Announcement { entries, letters, more: false };
+    pub(crate) fn announce(
+        &self,
+        entries: Vec<NewEntries>,
+        letters: Vec<DeviceId>,
+        accounts: Vec<AccountId>,
+    ) {
+        let is_news = !entries.is_empty() || !letters.is_empty() || !accounts.is_empty();
+        let announcement = Announcement { entries, letters, accounts, more: false };
         if is_news && self.queue.try_send(announcement).is_err() {
             self.lost.store(true, Ordering::Release);
         }
@@ -41,9 +46,10 @@ async fn run(node: NodeId, store: Arc<Postgres>, mut waiting: Receiver<Announcem
     let mut batches = Vec::new();
     while waiting.recv_many(&mut batches, ANNOUNCEMENTS).await > 0 {
         let more = lost.swap(false, Ordering::AcqRel);
+        let accounts = batches.iter_mut().flat_map(|batch| std::mem::take(&mut batch.accounts)).collect();
         let letters = batches.iter_mut().flat_map(|batch| std::mem::take(&mut batch.letters)).collect();
         let entries = together(batches.drain(..).flat_map(|batch| batch.entries));
-        let announcement = Announcement { entries, letters, more };
+        let announcement = Announcement { entries, letters, accounts, more };
         for text in announcement.write(node) {
             if line.is_none() {
                 line = store.line().await.ok();

@@ -55,6 +55,7 @@ async fn listen(shared: &Arc<Shared>, mut line: Line) {
         let Some(announcement) = Announcement::read(&text, shared.node) else { continue };
         let more = announcement.more;
         shared.hubs.tell_of_letters(announcement.letters);
+        announcement.accounts.iter().for_each(|account| shared.hubs.look_again(*account, None));
         let (shared_too, entries) = (shared.clone(), announcement.entries);
         let publish = move || {
             for new in entries {

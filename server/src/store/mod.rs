@@ -271,6 +271,8 @@ pub(crate) enum Written {
     Done,
     /// Done, and so many one-time prekeys of the device are left.
     OneTimeLeft(u32),
+    /// Done, and the account has a newer manifest than before, perhaps without some of its devices.
+    ManifestChanged,
     /// Mailboxes up to this device's are swept; `None` if there are no more.
     SweptTo(Option<DeviceId>),
     /// These were taken, in the order of the devices.

@@ -93,10 +93,19 @@ async fn logins_neither_replay_nor_serve_another_server() {
 async fn a_revoked_device_stays_outside() {
     let server = TestServer::start().await;
     let alice = Person::new("alice");
-    drop(server.client(&alice).await);
+    // On whichever node: it is there when the newer manifest comes, as is somebody who has nothing to do with it.
+    let mut open = server.client(&alice).await;
+    let mut bob = server.client(&Person::new("bob")).await;
     let mut laptop = Person::with_device("alice", "laptop");
     laptop.renew_manifest();
+    let mut new = server.client(&laptop).await;
+    let closed = open.closed().await.expect("a close frame");
+    assert!(closed.reason.contains("connect again"), "{closed:?}");
+    // Said again it is nothing new, and the one who says it goes on.
     drop(server.client(&laptop).await);
+    for other in [&mut new, &mut bob] {
+        other.groups().await;
+    }
     let mut client = Client::connect(&server.url()).await;
     let login = alice.login(&client.server, &client.nonce);
     assert_eq!(client.refused(Request::Login { login }).await, Refusal::DeviceRevoked);

@@ -174,6 +174,7 @@ impl<'a, R: Rows> Stage<'a, R> {
         let mut record = AccountRecord { name: name.clone(), manifest: manifest.clone() };
         let account_row = self.row(Table::Account, account.as_bytes())?;
         let is_new = account_row.is_none();
+        let mut changes = false;
         if let Some(known) = account_row {
             let known: AccountRecord = records::decode(&known)?;
             if known.name != *name {
@@ -184,6 +185,7 @@ impl<'a, R: Rows> Stage<'a, R> {
             if newest == shown && known.manifest != *manifest {
                 return Ok(Err(Rejected::ManifestConflict(newest)));
             }
+            changes = shown > newest;
             if newest > shown {
                 record.manifest = known.manifest;
                 if !stored(&record.manifest)?.lists(device) {
@@ -203,7 +205,7 @@ impl<'a, R: Rows> Stage<'a, R> {
         self.put(Table::Account, account.as_bytes().to_vec(), codec::encode(&record));
         let record = DeviceRecord { account: *account, prekeys: prekeys.clone() };
         self.put(Table::Device, device.as_bytes().to_vec(), codec::encode(&record));
-        Ok(Ok(Written::Done))
+        Ok(Ok(if changes { Written::ManifestChanged } else { Written::Done }))
     }
 
     /// Lets a new account in, or says why not. A use of an invite is counted with the registration that it is for.
