@@ -15,6 +15,7 @@ pub(super) fn check(open: Open<'_>) {
     each_device_reads_its_part(open);
     what_nothing_names_is_forgotten(open);
     a_device_has_few_uploads(open);
+    a_large_upload_is_read_and_forgotten_whole(open);
 }
 
 fn id(number: u8) -> UploadId {
@@ -166,4 +167,30 @@ fn a_device_has_few_uploads(open: Open<'_>) {
         fixture.one(Write::ForgetUploads { before: Timestamp(0) }).unwrap();
     }
     assert_eq!(begin(MAX_KEPT_UPLOADS + 2), DONE);
+}
+
+fn a_large_upload_is_read_and_forgotten_whole(open: Open<'_>) {
+    const DEVICES: usize = 9000;
+    let fixture = Fixture::new(open);
+    let alice = fixture.alice.device();
+    let device = |n: usize| {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&n.to_be_bytes());
+        DeviceId::from_bytes(id)
+    };
+    let all: Vec<_> = (0..DEVICES).map(device).collect();
+    for (number, devices) in (0..).zip(all.chunks(3000)) {
+        let deliveries: Vec<_> = devices.iter().map(|device| (*device, "theirs")).collect();
+        assert_eq!(fixture.one(part(alice, id(1), number, &deliveries)), DONE);
+    }
+    // Another one beside it, which is not read with it.
+    assert_eq!(fixture.one(part(alice, id(2), 0, &[(device(1), "another")])), DONE);
+    assert_eq!(fixture.store.upload(&id(1)).unwrap().unwrap().devices, all);
+    for _ in 0..6 {
+        assert_eq!(fixture.one(Write::ForgetUploads { before: Timestamp(1001) }), DONE);
+    }
+    for number in [1, 2] {
+        assert_eq!(fixture.one(part(alice, id(number), 0, &[])), DONE);
+        assert_eq!(fixture.store.upload(&id(number)).unwrap().unwrap().devices, []);
+    }
 }

@@ -93,6 +93,22 @@ impl Rows for Seen<'_> {
         rows.iter().map(|row| Ok(([column(row, 0)?, column(row, 1)?].concat(), column(row, 2)?))).collect()
     }
 
+    fn keys(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let ((home, first_place), (last_home, last_place)) = (split(table, first), split(table, last));
+        if home != last_home {
+            return Ok(self.range(table, first, last, limit)?.into_iter().map(|(key, _)| key).collect());
+        }
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.query(Shape::Places, table, &[&home, &first_place, &last_place, &limit])?;
+        rows.iter().map(|row| Ok([home, &column(row, 0)?].concat())).collect()
+    }
+
     fn get_all(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let (homes, places): (Vec<_>, Vec<_>) = keys.iter().map(|key| split(table, key)).unzip();
         let mut values = vec![None; keys.len()];

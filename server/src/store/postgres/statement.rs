@@ -11,6 +11,8 @@ pub(super) enum Shape {
     GetAll,
     /// Rows of one home, in order: home, first place, last place, limit.
     Range,
+    /// The places of rows of one home, in order: home, first place, last place, limit.
+    Places,
     /// Rows of all homes, in order: first home and place, last home and place, limit.
     RangeOfAll,
     /// New rows, none of which is there: homes, places, values.
@@ -34,6 +36,9 @@ impl Shape {
             Self::Range => format!(
                 "select home, place, value from {table} \
                  where home = $1 and place between $2 and $3 order by place limit $4"
+            ),
+            Self::Places => format!(
+                "select place from {table} where home = $1 and place between $2 and $3 order by place limit $4"
             ),
             Self::RangeOfAll => format!(
                 "select home, place, value from {table} \

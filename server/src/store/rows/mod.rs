@@ -148,6 +148,39 @@ pub(super) trait Rows {
         limit: usize,
     ) -> Result<Vec<KeyValue<Self::Bytes>>, StoreError>;
 
+    /// The keys of the first rows that [`range`](Self::range) gives: for who has no use for large values.
+    fn keys(
+        &self,
+        table: Table,
+        first: &[u8],
+        last: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Self::Bytes>, StoreError> {
+        Ok(self.range(table, first, last, limit)?.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// At most `limit` keys that begin like this, in order, read in pages of so many.
+    fn keys_of(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        page: usize,
+        limit: usize,
+    ) -> Result<Vec<Self::Bytes>, StoreError> {
+        let (mut first, last) = (prefix.to_vec(), [prefix, &[0xff; LONGEST_REST]].concat());
+        let mut keys = Vec::new();
+        loop {
+            let wanted = page.min(limit - keys.len());
+            let read = self.keys(table, &first, &last, wanted)?;
+            let full = read.len() >= wanted;
+            keys.extend(read);
+            match keys.last() {
+                Some(key) if full && keys.len() < limit => first = [key.as_ref(), &[0]].concat(),
+                _ => return Ok(keys),
+            }
+        }
+    }
+
     /// The values of several rows of a table, in the order of their keys here.
     fn get_all(&self, table: Table, keys: &[Vec<u8>]) -> Result<Vec<Option<Self::Bytes>>, StoreError> {
         keys.iter().map(|key| self.get(table, key)).collect()

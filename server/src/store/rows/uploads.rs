@@ -16,8 +16,8 @@ use conclave_wire::limits::MAX_UPLOAD_BYTES;
 /// Devices with uploads that are read at once.
 const UPLOADERS: usize = 256;
 
-/// Rows of an upload that are read at once: of a first contact each is two KiB.
-const PARTS: usize = 1024;
+/// Keys of an upload's rows that are read at once.
+const PARTS: usize = 4096;
 
 impl<R: Rows> Stage<'_, R> {
     /// Takes the next part of an upload. One that is there already changes nothing, whatever it holds.
@@ -166,13 +166,16 @@ impl<R: Rows> Stage<'_, R> {
             self.put(Table::Upload, key, codec::encode(&record));
             return Ok(false);
         }
-        let mut deleted = 0;
-        for row in self.rows.prefix(Table::Part, upload.as_bytes(), *room).take(*room) {
-            self.set(Table::Part, row?.0.as_ref().to_vec(), None);
-            deleted += 1;
+        if *room == 0 {
+            // What is left of it is not known.
+            return Ok(false);
         }
-        *room -= deleted;
-        if deleted > 0 {
+        let gone = self.rows.keys_of(Table::Part, upload.as_bytes(), *room, *room)?;
+        *room = room.saturating_sub(gone.len());
+        for key in &gone {
+            self.set(Table::Part, key.as_ref().to_vec(), None);
+        }
+        if !gone.is_empty() {
             return Ok(false);
         }
         self.set(Table::Upload, key, None);
@@ -193,10 +196,9 @@ impl<R: Rows> View<R> {
         if record.state != UploadState::Open {
             return Ok(None);
         }
-        let mut devices = Vec::new();
-        for row in self.0.prefix(Table::Part, upload.as_bytes(), PARTS) {
-            devices.push(DeviceId::from_bytes(records::suffix(row?.0.as_ref(), "part key")?));
-        }
+        let keys = self.0.keys_of(Table::Part, upload.as_bytes(), PARTS, usize::MAX)?;
+        let device = |key: &R::Bytes| records::suffix(key.as_ref(), "part key").map(DeviceId::from_bytes);
+        let devices = keys.iter().map(device).collect::<Result<_, _>>()?;
         Ok(Some(StoredUpload { by: record.by, parts: record.parts, largest: record.largest, devices }))
     }
 
