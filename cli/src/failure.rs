@@ -4,7 +4,7 @@ use crate::escape;
 use crate::input::InputError;
 use crate::passphrase::PassphraseError;
 use anstyle::{AnsiColor, Style};
-use conclave_client::ClientError;
+use conclave_client::{ClientError, what_and_advice};
 use serde::Serialize;
 use std::process::ExitCode;
 use thiserror::Error;
@@ -43,14 +43,10 @@ impl Failure {
         if matches!(self, Self::OutputClosed) {
             return ExitCode::SUCCESS;
         }
-        let (what, advice) = split(&self.to_string());
+        let text = self.to_string();
+        let (what, advice) = what_and_advice(&text);
         tell(
-            &Told {
-                class: class(self.exit_code()),
-                message: &what,
-                advice: &advice,
-                exit_code: self.exit_code(),
-            },
+            &Told { class: class(self.exit_code()), message: what, advice, exit_code: self.exit_code() },
             json,
         );
         ExitCode::from(self.exit_code())
@@ -135,25 +131,19 @@ fn class(exit_code: u8) -> &'static str {
     }
 }
 
-/// Our errors say in one line what failed and what to do, in this order, with a semicolon between.
-fn split(error: &str) -> (String, String) {
-    match error.rsplit_once("; ") {
-        Some((what, advice)) => (what.to_owned(), advice.to_owned()),
-        None => (error.to_owned(), String::new()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_and_what_to_do() {
-        let (what, advice) = split(&ClientError::WrongPassphrase.to_string());
+        let text = ClientError::WrongPassphrase.to_string();
+        let (what, advice) = what_and_advice(&text);
         assert_eq!(what, "the passphrase or key file does not open this profile");
         assert_eq!(advice, "try again (it cannot be recovered)");
         let source = "connection refused; os error 111".into();
-        let (what, _) = split(&ClientError::Unreachable { server: "ws://x:1".into(), source }.to_string());
+        let text = ClientError::Unreachable { server: "ws://x:1".into(), source }.to_string();
+        let (what, _) = what_and_advice(&text);
         assert!(what.ends_with("os error 111)"), "{what}");
     }
 }

@@ -40,6 +40,7 @@ mod watch;
 pub use admission::{Admission, InviteError, NoAdmission, Terms, invite};
 pub use config::Config;
 pub use error::{ConfigError, StartError};
+pub use limits::MAX_CONNECTIONS_PER_WORKER;
 pub use server::{Server, raise_open_file_limit};
 pub use store::archive::{ArchiveError, Moved};
 pub use store::{StoreLocation, export, import, migrate};

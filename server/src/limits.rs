@@ -7,7 +7,7 @@ pub(crate) const MAX_WORKERS: usize = 256;
 
 /// Connections of one worker: what actix accepts by default, about 60 MB idle. Above that the operating system's
 /// backlog holds them until others leave.
-pub(crate) const MAX_CONNECTIONS_PER_WORKER: usize = 25_600;
+pub const MAX_CONNECTIONS_PER_WORKER: usize = 25_600;
 
 /// Threads of one worker that read the store, so that a cold disk does not stop the sockets. Few: the store's reads
 /// are short, and each connection has at most two under way.

@@ -7,12 +7,12 @@ use crate::limits::{MAX_GROUPS_LISTED, PAGE_BYTES, PAGE_ENTRIES};
 use crate::log::{Acknowledgements, Answer, Health, LogQueue};
 use crate::metrics::Metrics;
 use crate::name::ServerNames;
-use crate::rates::{Rates, TrustedProxies};
+use crate::rates::{Rates, TrustedProxies, at_limit};
 use crate::session::Identity;
 use crate::session::machine::Task;
 use crate::store::{
-    AccountKey, Append, LetterToKeep, PageBounds, Part, Range, Registration, Store, StoreError, StoredGroup,
-    StoredUpload, Write,
+    AccountKey, Append, LetterToKeep, LettersWanted, PageBounds, Part, Range, Registration, Store,
+    StoreError, StoredGroup, StoredUpload, Write,
 };
 use bytes::Bytes;
 use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, LetterNumber, Opaque, Seq, UploadId};
@@ -24,6 +24,9 @@ use conclave_wire::request::{Cursor, DeliveryFor};
 use conclave_wire::roster::Role;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// What a commit waits for that an admin's comes before.
+const ADMIN_GOES_FIRST: &str = "changes of a group while one of its admins goes first";
 
 /// What every connection of the server shares.
 pub(crate) struct Service {
@@ -258,17 +261,16 @@ impl Service {
 
     async fn commit(self: &Arc<Self>, identity: Identity, upload: CommitUpload) -> Result<Reply, Refusal> {
         let (group, account, removes) = (upload.group(), identity.account, upload.removes());
-        if let Some(left) = self.leases.bars(&group, &account, Instant::now()) {
-            let limit = "changes of a group while one of its admins goes first".to_owned();
-            let retry_after_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
-            return Err(Refusal::RateLimited { limit, retry_after_ms });
-        }
-        let (checked, by_admin) = self
+        let (checked, role) = self
             .look(move |service| {
-                let (stored, parts) = (service.present(&group)?, service.parts(upload.staged())?);
+                let stored = service.present(&group)?;
                 let role = stored.as_ref().and_then(|stored| stored.public.roster().role(&account));
-                let by_admin = matches!(role, Some(Role::Admin | Role::Owner));
-                Ok((groups::check_commit(stored.as_deref(), &identity, upload, parts), by_admin))
+                // Told to members alone: nobody else learns that there is such a group.
+                if let (Some(_), Some(left)) = (role, service.leases.bars(&group, &account, Instant::now())) {
+                    return Ok((Err(Unfit::Refused(at_limit(ADMIN_GOES_FIRST, left))), role));
+                }
+                let parts = service.parts(upload.staged())?;
+                Ok((groups::check_commit(stored.as_deref(), &identity, upload, parts), role))
             })
             .await?;
         let reply = match checked {
@@ -278,7 +280,9 @@ impl Service {
         };
         match &reply {
             Reply::Accepted { .. } => self.leases.used(&group, &account, Instant::now()),
-            Reply::Refused { refusal: Refusal::HeadMoved { .. } } if removes && by_admin => {
+            Reply::Refused { refusal: Refusal::HeadMoved { .. } }
+                if removes && matches!(role, Some(Role::Admin | Role::Owner)) =>
+            {
                 self.leases.lost(group, account, Instant::now());
             }
             _ => {}
@@ -303,8 +307,8 @@ impl Service {
 
     async fn letters(self: &Arc<Self>, device: DeviceId, after: LetterNumber) -> Result<Reply, Refusal> {
         let bounds = PageBounds { entries: PAGE_ENTRIES, bytes: PAGE_BYTES };
-        let read =
-            self.look(move |service| service.store.letters(&device, after, clock::now(), bounds)).await?;
+        let wanted = LettersWanted { after, now: clock::now(), bounds };
+        let read = self.look(move |service| service.store.letters(&device, wanted)).await?;
         Ok(Reply::Letters { letters: read.letters, more: read.more })
     }
 
@@ -358,4 +362,42 @@ fn answer(result: Result<Reply, Refusal>) -> Reply {
 fn beyond(membership: &Membership) -> Refusal {
     let head = membership.head;
     Refusal::Malformed { reason: format!("a cursor is beyond the last entry, {head}") }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::fanout::Hubs;
+    use crate::log::writer::Writer;
+
+    /// Over a store, with everything else as it comes. Its writer tells these hubs, and nobody else.
+    pub(crate) fn over(store: Arc<dyn Store>, hubs: Arc<Hubs>) -> Arc<Service> {
+        let groups = Arc::new(GroupCache::new(store.clone()));
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (acknowledgements, health) = (Arc::<Acknowledgements>::default(), Arc::<Health>::default());
+        let writer = Writer {
+            store: store.clone(),
+            groups: groups.clone(),
+            hubs,
+            acknowledgements: acknowledgements.clone(),
+            health: health.clone(),
+            announcer: None,
+            metrics: metrics.clone(),
+        };
+        let (log, _) = writer.start().unwrap();
+        Arc::new(Service {
+            names: Arc::new(ServerNames::new(None, "127.0.0.1:7300".parse().unwrap()).unwrap()),
+            store,
+            groups,
+            leases: Leases::default(),
+            log,
+            acknowledgements,
+            health,
+            metrics,
+            rates: Rates::default(),
+            proxies: TrustedProxies::default(),
+            admission: Admission::Open,
+            invite_key: InviteKey::from_bytes([1; 32]),
+        })
+    }
 }

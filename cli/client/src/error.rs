@@ -319,3 +319,8 @@ impl ClientError {
         }
     }
 }
+/// What failed, and what to do about it: the two parts of every error's and alarm's text, which stand in this order with a
+/// semicolon between.
+pub fn what_and_advice(text: &str) -> (&str, &str) {
+    text.rsplit_once("; ").unwrap_or((text, ""))
+}

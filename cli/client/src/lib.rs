@@ -53,7 +53,7 @@ pub use conclave_wire::name::{Name, NameError};
 pub use conclave_wire::reply::Refusal;
 pub use conclave_wire::roster::Role;
 pub use content::MAX_TEXT;
-pub use error::ClientError;
+pub use error::{ClientError, what_and_advice};
 pub use notice::{Notice, NoticeKind, Person};
 pub use profile::Unlock;
 pub use summary::{ContentKind, Delivered, GroupDetail, GroupSummary, Identity, MemberDetail, StoredMessage};

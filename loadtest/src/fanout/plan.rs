@@ -4,6 +4,7 @@ use super::source::Sources;
 use super::target::Target;
 use crate::args::FanoutArgs;
 use crate::failure::Failure;
+use conclave_server::MAX_CONNECTIONS_PER_WORKER;
 use conclave_server::StoreLocation;
 use serde::Serialize;
 use std::time::Duration;
@@ -116,18 +117,15 @@ impl Plan {
     }
 }
 
-/// Connections that a worker of the server accepts.
-const PER_WORKER: usize = 25_600;
-
 /// A worker that is full lets others wait, and a run would with them.
 pub(super) fn check_workers(workers: Option<usize>, connections: usize) -> Result<(), Failure> {
     let workers = workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let needed = connections.div_ceil(PER_WORKER);
+    let needed = connections.div_ceil(MAX_CONNECTIONS_PER_WORKER);
     if needed <= workers {
         return Ok(());
     }
     Err(Failure::Settings(format!(
-        "a server of {workers} worker(s) accepts {PER_WORKER} connections in each, and {connections} are too many; add \
+        "a server of {workers} worker(s) accepts {MAX_CONNECTIONS_PER_WORKER} connections in each, and {connections} are too many; add \
          --workers {needed}"
     )))
 }

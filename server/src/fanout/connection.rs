@@ -10,7 +10,7 @@ use crate::transport::Transport;
 use actix_http::ws::CloseCode;
 use bytes::Bytes;
 use conclave_wire::ids::{DeviceId, GroupId};
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
@@ -51,8 +51,10 @@ pub(crate) struct Connection {
     dirty: Cell<bool>,
     /// A task waits for the socket to take more.
     flushing: Cell<bool>,
+    /// Who logs in on it, or has: it proved to have that device's key.
+    claimed: Cell<Option<Identity>>,
     /// Set once, when the device has logged in.
-    identity: OnceCell<Identity>,
+    identified: Cell<bool>,
     /// Appends whose answers are outstanding.
     in_flight: Cell<u16>,
     /// Where its subscriptions stand in the registry.
@@ -121,7 +123,8 @@ impl Connection {
             work,
             dirty: Cell::new(false),
             flushing: Cell::new(false),
-            identity: OnceCell::new(),
+            claimed: Cell::new(None),
+            identified: Cell::new(false),
             in_flight: Cell::new(0),
             subscriptions: RefCell::default(),
             behind: RefCell::default(),
@@ -280,15 +283,22 @@ impl Connection {
         self.reader.has_room();
     }
 
-    /// Who it is, once that is known.
-    pub(crate) fn identity(&self) -> Option<&Identity> {
-        self.identity.get()
+    /// Remembers who logs in, before anything is looked up: if the account's devices change meanwhile, this connection is
+    /// one of those to end.
+    pub(crate) fn claim(&self, identity: Identity) {
+        if !self.identified.get() {
+            self.claimed.set(Some(identity));
+        }
     }
 
-    /// Remembers who it is.
-    pub(crate) fn identify(&self, identity: Identity) {
-        // A session identifies itself once; were it twice, the first would hold.
-        let _ = self.identity.set(identity);
+    /// Who logs in on it, or has.
+    pub(crate) fn claimed(&self) -> Option<Identity> {
+        self.claimed.get()
+    }
+
+    /// Whoever claimed it has logged in.
+    pub(crate) fn identify(&self) {
+        self.identified.set(self.claimed.get().is_some());
     }
 
     /// Ends it, for the first reason given.
@@ -328,8 +338,7 @@ impl Connection {
             Silence::Fine
         } else if waiting && now.saturating_duration_since(self.took.get()) > STUCK_AFTER {
             Silence::End(End::Gone)
-        } else if self.identity.get().is_none() && now.saturating_duration_since(self.opened) > LOGIN_DEADLINE
-        {
+        } else if !self.identified.get() && now.saturating_duration_since(self.opened) > LOGIN_DEADLINE {
             Silence::End(End::Close(CloseCode::Policy, "no login in time"))
         } else if silent > DROP_AFTER {
             Silence::End(End::Close(CloseCode::Away, "no sign of life"))
@@ -382,7 +391,7 @@ impl Outbox {
 impl Member for Rc<Connection> {
     fn device(&self) -> DeviceId {
         // Only identified connections subscribe.
-        self.identity.get().map_or(DeviceId::from_bytes([0; 32]), |identity| identity.device)
+        self.claimed.get().map_or(DeviceId::from_bytes([0; 32]), |identity| identity.device)
     }
 
     fn offer(&self, frame: &Bytes) -> bool {
@@ -447,7 +456,9 @@ mod tests {
         let no_login = Silence::End(End::Close(CloseCode::Policy, "no login in time"));
         assert_eq!(connection.judge(after(LOGIN_DEADLINE)), no_login);
         let identity = Identity::new(AccountId::from_bytes([1; 32]), DeviceKey::from_bytes([2; 32]));
-        connection.identify(identity);
+        connection.claim(identity);
+        assert_eq!(connection.judge(after(LOGIN_DEADLINE)), no_login, "it is not known to be true");
+        connection.identify();
         assert_eq!(connection.judge(after(LOGIN_DEADLINE)), Silence::Fine);
         assert_eq!(connection.judge(after(PING_AFTER)), Silence::Ping);
         assert_eq!(connection.judge(after(PING_AFTER)), Silence::Fine);

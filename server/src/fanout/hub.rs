@@ -170,19 +170,18 @@ impl Hub {
             }
             News::Letters(devices) => {
                 let subscribers = self.subscribers.borrow();
-                for connection in devices.iter().filter_map(|device| subscribers.get(device)).flatten() {
-                    connection.push(frame::letters_wait());
-                }
-            }
-            News::LettersForAnybody => {
-                for connection in self.subscribers.borrow().values().flatten() {
+                let told: Vec<_> = match &devices {
+                    Some(devices) => devices.iter().filter_map(|device| subscribers.get(device)).collect(),
+                    None => subscribers.values().collect(),
+                };
+                for connection in told.into_iter().flatten() {
                     connection.push(frame::letters_wait());
                 }
             }
             News::LookAgain(account, but) => {
                 for connection in self.connections() {
-                    let identity = connection.identity();
-                    if identity.is_some_and(|who| who.account == account && Some(who.device) != but) {
+                    let who = connection.claimed();
+                    if who.is_some_and(|who| who.account == account && Some(who.device) != but) {
                         connection.end(DEVICES_CHANGED);
                     }
                 }

@@ -63,10 +63,8 @@ pub(crate) enum News {
         /// What they weigh in the hub's backlog.
         weight: usize,
     },
-    /// Letters have come for these devices.
-    Letters(Arc<[DeviceId]>),
-    /// Letters may have come for anybody.
-    LettersForAnybody,
+    /// Letters have come for these devices; `None` if it may be anybody.
+    Letters(Option<Arc<[DeviceId]>>),
     /// Which devices an account has is to be looked up anew: close its sockets, but for that of the device that said so.
     LookAgain(AccountId, Option<DeviceId>),
     /// Nobody can say what was told to whom: close the sockets that are there.
@@ -163,40 +161,36 @@ impl Hubs {
 
     /// Has these devices told that letters wait for them.
     pub(crate) fn tell_of_letters(&self, devices: Vec<DeviceId>) {
-        if devices.is_empty() {
-            return;
+        if !devices.is_empty() {
+            let devices: Arc<[DeviceId]> = devices.into();
+            self.tell(|| News::Letters(Some(devices.clone())));
         }
-        let devices: Arc<[DeviceId]> = devices.into();
-        for hub in self.hubs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let _ = hub.news.send(News::Letters(devices.clone()));
-        }
+    }
+
+    /// Has everybody told that letters may wait.
+    pub(crate) fn tell_all_of_letters(&self) {
+        self.tell(|| News::Letters(None));
     }
 
     /// Closes an account's sockets, but for that of one device: whoever still belongs to it logs in again.
     pub(crate) fn look_again(&self, account: AccountId, but: Option<DeviceId>) {
-        for hub in self.hubs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let _ = hub.news.send(News::LookAgain(account, but));
-        }
-    }
-
-    /// Has everybody look for letters.
-    pub(crate) fn tell_all_of_letters(&self) {
-        for hub in self.hubs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let _ = hub.news.send(News::LettersForAnybody);
-        }
+        self.tell(|| News::LookAgain(account, but));
     }
 
     /// Closes every socket that is there: their clients come again, and begin where they know that they are.
     pub(crate) fn hang_up(&self) {
-        for hub in self.hubs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let _ = hub.news.send(News::HangUp);
-        }
+        self.tell(|| News::HangUp);
     }
 
     /// Closes every socket, and those that come.
     pub(crate) fn close(&self) {
+        self.tell(|| News::Close);
+    }
+
+    fn tell(&self, news: impl Fn() -> News) {
         for hub in self.hubs.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let _ = hub.news.send(News::Close);
+            // A hub whose worker is gone has no connections.
+            let _ = hub.news.send(news());
         }
     }
 }

@@ -158,71 +158,13 @@ impl Generations {
 mod tests {
     use super::*;
     use crate::people::{Person, Room};
-    use crate::store::{
-        AccountKey, Letters, Page, PageBounds, Range, Rejected, StoredAccount, StoredDevice, StoredUpload,
-        Write, Written,
-    };
+    use crate::store::Change;
+    use crate::store::contract::{append, genesis_of};
+    use crate::store::embedded::Embedded;
+    use crate::store::hooked::{Hooked, When};
     use conclave_wire::commit::UnverifiedCommit;
-    use conclave_wire::ids::{CommitHash, DeviceId, LetterNumber, Timestamp, UploadId};
-    use conclave_wire::reply::Membership;
 
-    type Meanwhile = Box<dyn FnOnce(&OneGroup) + Send>;
-
-    /// A store that has one group, and does something while it reads it.
-    struct OneGroup {
-        group: Mutex<StoredGroup>,
-        meanwhile: Mutex<Option<Meanwhile>>,
-    }
-
-    impl Store for OneGroup {
-        fn group(&self, _: &GroupId) -> Result<Option<StoredGroup>, StoreError> {
-            let read = self.group.lock().unwrap().clone();
-            if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
-                meanwhile(self);
-            }
-            Ok(Some(read))
-        }
-
-        fn write(&self, _: &[Write]) -> Result<Vec<Result<Written, Rejected>>, StoreError> {
-            unreachable!()
-        }
-        fn membership(&self, _: &DeviceId, _: &GroupId) -> Result<Option<Membership>, StoreError> {
-            unreachable!()
-        }
-        fn memberships(&self, _: &DeviceId, _: usize) -> Result<Vec<Membership>, StoreError> {
-            unreachable!()
-        }
-        fn read(
-            &self,
-            _: &DeviceId,
-            _: &GroupId,
-            _: Range,
-            _: PageBounds,
-        ) -> Result<Option<Page>, StoreError> {
-            unreachable!()
-        }
-        fn account(&self, _: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
-            unreachable!()
-        }
-        fn device(&self, _: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
-            unreachable!()
-        }
-        fn head(&self, _: &GroupId) -> Result<Option<CommitHash>, StoreError> {
-            Ok(Some(self.group.lock().unwrap().public.head()))
-        }
-        fn upload(&self, _: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
-            unreachable!()
-        }
-        fn letters(
-            &self,
-            _: &DeviceId,
-            _: LetterNumber,
-            _: Timestamp,
-            _: PageBounds,
-        ) -> Result<Letters, StoreError> {
-            unreachable!()
-        }
-    }
+    type Meanwhile = Box<dyn FnOnce(&Embedded) + Send>;
 
     fn step(room: &mut Room, commit: &[u8]) -> Step {
         let step = room.public.check(UnverifiedCommit::decode(commit).unwrap()).unwrap();
@@ -233,18 +175,27 @@ mod tests {
     #[test]
     fn a_commit_while_a_group_is_loaded_is_not_overlooked() {
         let alice = Person::new("alice");
-        let (_, mut room) = Room::genesis(&alice, 1);
+        let (genesis, mut room) = Room::genesis(&alice, 1);
         let id = room.id();
-        let group = Mutex::new(StoredGroup { public: room.public.clone(), commit_seq: Seq(1) });
-        let store = Arc::new(OneGroup { group, meanwhile: Mutex::default() });
-        let cache = Arc::new(GroupCache::new(store.clone()));
+        let dir = tempfile::tempdir().unwrap();
+        let meanwhile = Arc::new(Mutex::new(None::<Meanwhile>));
+        let hook = meanwhile.clone();
+        let store = Hooked::new(Embedded::open(dir.path()).unwrap(), move |when, store| {
+            let meanwhile = if when == When::GroupRead { hook.lock().unwrap().take() } else { None };
+            meanwhile.into_iter().for_each(|meanwhile| meanwhile(store));
+            Ok(())
+        });
+        store.write(&[genesis_of(&genesis)]).unwrap();
+        let cache = Arc::new(GroupCache::new(Arc::new(store)));
 
         // The log writer stores a commit and moves the cache on, just after the loader has read the old state.
         let commit = room.commit(&alice, vec![Person::new("bob").add()]);
+        let stored = room.public.check(UnverifiedCommit::decode(&commit).unwrap()).unwrap();
+        let stored = append(id, Change::Commit(Box::new(stored)), &commit, Vec::new());
         let first = step(&mut room, &commit);
-        let (writer, public) = (cache.clone(), room.public.clone());
-        *store.meanwhile.lock().unwrap() = Some(Box::new(move |store: &OneGroup| {
-            *store.group.lock().unwrap() = StoredGroup { public, commit_seq: Seq(2) };
+        let writer = cache.clone();
+        *meanwhile.lock().unwrap() = Some(Box::new(move |store: &Embedded| {
+            store.write(&[stored]).unwrap();
             writer.advance(&id, first, Seq(2));
         }));
         assert_eq!(cache.load(&id).unwrap().unwrap().commit_seq, Seq(2));

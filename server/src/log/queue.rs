@@ -2,6 +2,7 @@
 
 use crate::fanout::Asker;
 use crate::limits::{LOG_QUEUE_BYTES, LOG_QUEUE_PATIENCE, PART_ROW_OVERHEAD, RETRY_AFTER, WRITE_OVERHEAD};
+use crate::rates::at_limit;
 use crate::store::Write;
 use conclave_wire::reply::{Refusal, Reply};
 use std::sync::Arc;
@@ -95,15 +96,12 @@ impl LogQueue {
 
     async fn wait_for_room(&self, cost: u32) -> Result<(), Refusal> {
         let room = tokio::time::timeout(LOG_QUEUE_PATIENCE, self.room.acquire_many(cost));
-        let Ok(Ok(permit)) = room.await else { return Err(congested()) };
+        let Ok(Ok(permit)) = room.await else {
+            return Err(at_limit("writes waiting for the disk", RETRY_AFTER));
+        };
         permit.forget();
         Ok(())
     }
-}
-
-fn congested() -> Refusal {
-    let retry_after_ms = u64::try_from(RETRY_AFTER.as_millis()).unwrap_or(u64::MAX);
-    Refusal::RateLimited { limit: "writes waiting for the disk".to_owned(), retry_after_ms }
 }
 
 /// In bytes, about.

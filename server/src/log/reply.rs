@@ -31,6 +31,9 @@ pub(super) fn reply(write: &Write, outcome: Option<&Result<Written, Rejected>>) 
             Rejected::DeviceRevoked => Refusal::DeviceRevoked,
             Rejected::NotAdmitted(refusal) => refusal,
             Rejected::InviteUsedUp => Refusal::InviteUsedUp,
+            Rejected::UnknownDevice if matches!(write, Write::KeepLetter(_)) => Refusal::InvalidEntry {
+                reason: "the device that the letter is for is not registered here".to_owned(),
+            },
             Rejected::UnknownDevice => Refusal::NotRegistered,
             Rejected::PartOutOfOrder { expected } => Refusal::PartOutOfOrder { expected },
             Rejected::UploadTooLarge => {

@@ -11,7 +11,7 @@ use crate::fanout::{Hubs, Particular, Published, frame};
 use crate::groups::GroupCache;
 use crate::limits::{ACKNOWLEDGE_EVERY, BATCH_BYTES, BATCH_WRITES, FORGET_EVERY, UPLOAD_PATIENCE};
 use crate::metrics::Metrics;
-use crate::nodes::{Announcer, NewEntries};
+use crate::nodes::{Announcement, Announcer, NewEntries};
 use crate::store::{Append, Change, Consequence, Rejected, Store, Write, Written};
 use conclave_wire::entry::EntryKind;
 use conclave_wire::ids::{DeviceId, Seq};
@@ -206,8 +206,7 @@ impl Run {
         outcomes: Option<Vec<Result<Written, Rejected>>>,
     ) {
         let mut entries = Vec::new();
-        let mut told = Vec::new();
-        let (mut letters, mut accounts) = (Vec::new(), Vec::new());
+        let mut news = Announcement::default();
         let mut replies = Vec::with_capacity(answers.len());
         let mut outcomes = outcomes.map(Vec::into_iter);
         let mut answers = answers.into_iter();
@@ -221,24 +220,24 @@ impl Run {
                     self.writer.metrics.appended(&append.change);
                     entries.push(publish(&append, seq));
                     let commit = append.change.kind() == EntryKind::Commit;
-                    told.push(NewEntries { group: append.group, first: seq, count: 1, commit });
+                    news.entries.push(NewEntries { group: append.group, first: seq, count: 1, commit });
                     if let Change::Commit(step) = append.change {
                         self.writer.groups.advance(&append.group, *step, seq);
                     }
                 }
-                (Write::KeepLetter(letter), Some(Ok(_))) => letters.push(letter.to),
+                (Write::KeepLetter(letter), Some(Ok(_))) => news.letters.push(letter.to),
                 (Write::Register(registration), Some(Ok(Written::ManifestChanged))) => {
                     self.writer.hubs.look_again(registration.account, Some(registration.device));
-                    accounts.push(registration.account);
+                    news.accounts.push(registration.account);
                 }
                 (Write::SweepMailboxes { .. }, Some(Ok(Written::SweptTo(last)))) => self.swept = last,
                 _ => {}
             }
         }
+        self.writer.hubs.tell_of_letters(news.letters.clone());
         if let Some(announcer) = &self.writer.announcer {
-            announcer.announce(told, letters.clone(), accounts);
+            announcer.announce(news);
         }
-        self.writer.hubs.tell_of_letters(letters);
         let mut through = Vec::new();
         for (answer, reply) in replies {
             match answer {
@@ -280,78 +279,39 @@ fn publish(append: &Append, seq: Seq) -> Published {
 mod tests {
     use super::*;
     use crate::people::{Person, Room};
+    use crate::store::StoreError;
+    use crate::store::contract::{append, genesis_of};
     use crate::store::embedded::Embedded;
-    use crate::store::{
-        AccountKey, Letters, Page, PageBounds, Range, StoreError, StoredAccount, StoredDevice, StoredGroup,
-        StoredUpload,
-    };
-    use conclave_wire::ids::{CommitHash, GroupId, LetterNumber, Timestamp, UploadId};
-    use conclave_wire::public_group::PublicGroup;
-    use conclave_wire::reply::Membership;
+    use crate::store::hooked::{Hooked, When};
     use conclave_wire::reply::{Refusal, Reply};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-    /// A store whose disk fails when it is told to, and which counts its syncs.
-    struct Failing {
-        store: Embedded,
+    /// Fails when it is told to, and counts its syncs.
+    #[derive(Default)]
+    struct Disk {
         fails: AtomicBool,
         writes: AtomicUsize,
     }
 
-    impl Store for Failing {
-        fn write(&self, batch: &[Write]) -> Result<Vec<Result<Written, Rejected>>, StoreError> {
+    impl Disk {
+        fn work(&self, when: When) -> Result<(), StoreError> {
+            if when != When::Write {
+                return Ok(());
+            }
             self.writes.fetch_add(1, Ordering::SeqCst);
             if self.fails.load(Ordering::SeqCst) {
                 return Err(StoreError::Damaged("disk"));
             }
             // As slow as a disk, so that others come to wait.
             std::thread::sleep(std::time::Duration::from_millis(20));
-            self.store.write(batch)
-        }
-        fn group(&self, group: &GroupId) -> Result<Option<StoredGroup>, StoreError> {
-            self.store.group(group)
-        }
-        fn membership(&self, device: &DeviceId, group: &GroupId) -> Result<Option<Membership>, StoreError> {
-            self.store.membership(device, group)
-        }
-        fn memberships(&self, device: &DeviceId, limit: usize) -> Result<Vec<Membership>, StoreError> {
-            self.store.memberships(device, limit)
-        }
-        fn read(
-            &self,
-            device: &DeviceId,
-            group: &GroupId,
-            range: Range,
-            bounds: PageBounds,
-        ) -> Result<Option<Page>, StoreError> {
-            self.store.read(device, group, range, bounds)
-        }
-        fn account(&self, key: &AccountKey) -> Result<Option<StoredAccount>, StoreError> {
-            self.store.account(key)
-        }
-        fn device(&self, device: &DeviceId) -> Result<Option<StoredDevice>, StoreError> {
-            self.store.device(device)
-        }
-        fn head(&self, group: &GroupId) -> Result<Option<CommitHash>, StoreError> {
-            self.store.head(group)
-        }
-        fn upload(&self, upload: &UploadId) -> Result<Option<StoredUpload>, StoreError> {
-            self.store.upload(upload)
-        }
-        fn letters(
-            &self,
-            device: &DeviceId,
-            after: LetterNumber,
-            now: Timestamp,
-            bounds: PageBounds,
-        ) -> Result<Letters, StoreError> {
-            self.store.letters(device, after, now, bounds)
+            Ok(())
         }
     }
 
     struct Fixture {
         _dir: tempfile::TempDir,
-        store: Arc<Failing>,
+        store: Arc<dyn Store>,
+        disk: Arc<Disk>,
         health: Arc<Health>,
         log: LogQueue,
         thread: JoinHandle<()>,
@@ -363,12 +323,12 @@ mod tests {
         async fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let store = Embedded::open(dir.path()).unwrap();
-            let store = Failing { store, fails: AtomicBool::new(false), writes: AtomicUsize::new(0) };
-            let (store, health) = (Arc::new(store), Arc::new(Health::default()));
-            let shared: Arc<dyn Store> = store.clone();
+            let (disk, health) = (Arc::new(Disk::default()), Arc::new(Health::default()));
+            let of_store = disk.clone();
+            let store: Arc<dyn Store> = Arc::new(Hooked::new(store, move |when, _| of_store.work(when)));
             let writer = Writer {
-                store: shared.clone(),
-                groups: Arc::new(GroupCache::new(shared)),
+                store: store.clone(),
+                groups: Arc::new(GroupCache::new(store.clone())),
                 hubs: Arc::default(),
                 acknowledgements: Arc::default(),
                 health: health.clone(),
@@ -378,28 +338,14 @@ mod tests {
             let (log, thread) = writer.start().unwrap();
             let alice = Person::new("alice");
             let (genesis, room) = Room::genesis(&alice, 1);
-            let unverified = conclave_wire::commit::UnverifiedCommit::decode(&genesis).unwrap();
-            let (public, step) = PublicGroup::from_genesis(unverified).unwrap();
-            let append = Append {
-                group: public.id(),
-                change: Change::Commit(Box::new(step)),
-                body: genesis.into(),
-                deliveries: Vec::new(),
-                staged: None,
-            };
-            let reply = log.write(Write::Append(append)).await;
+            let reply = log.write(genesis_of(&genesis)).await;
             assert_eq!(reply, Reply::Accepted { group: room.id(), seq: Seq(1) });
-            Self { _dir: dir, store, health, log, thread, alice, room }
+            Self { _dir: dir, store, disk, health, log, thread, alice, room }
         }
 
         fn message(&self) -> Write {
-            Write::Append(Append {
-                group: self.room.id(),
-                change: Change::Message(self.room.public.epoch()),
-                body: self.room.message(&self.alice, b"m").into(),
-                deliveries: Vec::new(),
-                staged: None,
-            })
+            let change = Change::Message(self.room.public.epoch());
+            append(self.room.id(), change, &self.room.message(&self.alice, b"m"), Vec::new())
         }
 
         fn head(&self) -> Seq {
@@ -410,7 +356,7 @@ mod tests {
     #[tokio::test]
     async fn one_sync_for_all_that_waits_and_everything_queued_is_stored() {
         let fixture = Fixture::new().await;
-        let before = fixture.store.writes.load(Ordering::SeqCst);
+        let before = fixture.disk.writes.load(Ordering::SeqCst);
         let mut waiting = Vec::new();
         for _ in 0..500 {
             let (answer, reply) = oneshot::channel();
@@ -421,7 +367,7 @@ mod tests {
             let expected = Reply::Accepted { group: fixture.room.id(), seq: Seq(seq) };
             assert_eq!(reply.await.unwrap(), expected);
         }
-        let syncs = fixture.store.writes.load(Ordering::SeqCst) - before;
+        let syncs = fixture.disk.writes.load(Ordering::SeqCst) - before;
         assert!(syncs <= 5, "{syncs} syncs");
         // Nobody waits for this one; it is stored all the same before the thread ends.
         fixture.log.submit(fixture.message(), Answer::To(oneshot::channel().0)).await.unwrap();
@@ -435,12 +381,12 @@ mod tests {
     async fn after_a_failed_write_everything_is_refused() {
         let fixture = Fixture::new().await;
         assert!(fixture.health.is_ready());
-        fixture.store.fails.store(true, Ordering::SeqCst);
+        fixture.disk.fails.store(true, Ordering::SeqCst);
         let unavailable = Reply::Refused { refusal: Refusal::Unavailable };
         assert_eq!(fixture.log.write(fixture.message()).await, unavailable);
         assert!(!fixture.health.is_ready());
         // Also when the disk is well again: nobody knows what it holds.
-        fixture.store.fails.store(false, Ordering::SeqCst);
+        fixture.disk.fails.store(false, Ordering::SeqCst);
         assert_eq!(fixture.log.write(fixture.message()).await, unavailable);
         assert_eq!(fixture.head(), Seq(1));
     }

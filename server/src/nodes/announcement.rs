@@ -39,12 +39,12 @@ pub(crate) struct NewEntries {
 
 /// What one notification says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Announcement {
-    pub(super) entries: Vec<NewEntries>,
+pub(crate) struct Announcement {
+    pub(crate) entries: Vec<NewEntries>,
     /// For whom letters have come.
-    pub(super) letters: Vec<DeviceId>,
+    pub(crate) letters: Vec<DeviceId>,
     /// Which accounts have a newer manifest.
-    pub(super) accounts: Vec<AccountId>,
+    pub(crate) accounts: Vec<AccountId>,
     /// Whether there is more than it says.
     pub(super) more: bool,
 }
@@ -69,6 +69,11 @@ impl NewEntries {
 }
 
 impl Announcement {
+    /// Whether it says anything.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// As texts that fit a notification each.
     pub(super) fn write(&self, node: NodeId) -> Vec<String> {
         let begin = || format!("{VERSION} {:016x}", node.0);

@@ -3,7 +3,6 @@
 use super::announcement::{Announcement, NewEntries, NodeId};
 use crate::limits::{ANNOUNCEMENTS, RECONNECT_DATABASE};
 use crate::store::postgres::{Line, Postgres};
-use conclave_wire::ids::{AccountId, DeviceId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,15 +18,8 @@ pub(crate) struct Announcer {
 
 impl Announcer {
     /// Tells what is new, later and without waiting. If too much waits, the others are told to look for themselves.
-    pub(crate) fn announce(
-        &self,
-        entries: Vec<NewEntries>,
-        letters: Vec<DeviceId>,
-        accounts: Vec<AccountId>,
-    ) {
-        let is_news = !entries.is_empty() || !letters.is_empty() || !accounts.is_empty();
-        let announcement = Announcement { entries, letters, accounts, more: false };
-        if is_news && self.queue.try_send(announcement).is_err() {
+    pub(crate) fn announce(&self, announcement: Announcement) {
+        if !announcement.is_empty() && self.queue.try_send(announcement).is_err() {
             self.lost.store(true, Ordering::Release);
         }
     }
@@ -46,10 +38,7 @@ async fn run(node: NodeId, store: Arc<Postgres>, mut waiting: Receiver<Announcem
     let mut batches = Vec::new();
     while waiting.recv_many(&mut batches, ANNOUNCEMENTS).await > 0 {
         let more = lost.swap(false, Ordering::AcqRel);
-        let accounts = batches.iter_mut().flat_map(|batch| std::mem::take(&mut batch.accounts)).collect();
-        let letters = batches.iter_mut().flat_map(|batch| std::mem::take(&mut batch.letters)).collect();
-        let entries = together(batches.drain(..).flat_map(|batch| batch.entries));
-        let announcement = Announcement { entries, letters, accounts, more };
+        let announcement = together(batches.drain(..), more);
         for text in announcement.write(node) {
             if line.is_none() {
                 line = store.line().await.ok();
@@ -69,32 +58,45 @@ async fn run(node: NodeId, store: Arc<Postgres>, mut waiting: Receiver<Announcem
 
 /// What several batches stored, each group once: entries of one node follow each other, or others have come between,
 /// which were theirs to tell.
-fn together(entries: impl Iterator<Item = NewEntries>) -> Vec<NewEntries> {
+fn together(batches: impl Iterator<Item = Announcement>, more: bool) -> Announcement {
     let mut groups: HashMap<_, NewEntries> = HashMap::new();
-    for new in entries {
-        groups
-            .entry(new.group)
-            .and_modify(|known| {
-                let last = known.last().max(new.last());
-                known.first = known.first.min(new.first);
-                known.count = last.0.saturating_sub(known.first.0).saturating_add(1);
-                known.commit |= new.commit;
-            })
-            .or_insert(new);
+    let mut all = Announcement { more, ..Announcement::default() };
+    for batch in batches {
+        for new in batch.entries {
+            groups
+                .entry(new.group)
+                .and_modify(|known| {
+                    let last = known.last().max(new.last());
+                    known.first = known.first.min(new.first);
+                    known.count = last.0.saturating_sub(known.first.0).saturating_add(1);
+                    known.commit |= new.commit;
+                })
+                .or_insert(new);
+        }
+        all.letters.extend(batch.letters);
+        all.accounts.extend(batch.accounts);
     }
-    groups.into_values().collect()
+    all.entries = groups.into_values().collect();
+    all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use conclave_wire::ids::{GroupId, Seq};
+    use conclave_wire::ids::{DeviceId, GroupId, Seq};
 
     #[test]
     fn batches_are_told_together() {
         let group = GroupId::from_bytes([1; 32]);
         let new = |first, count, commit| NewEntries { group, first: Seq(first), count, commit };
-        let told = together([new(5, 2, false), new(9, 1, true), new(7, 1, false)].into_iter());
-        assert_eq!(told, [new(5, 5, true)]);
+        let letters = vec![DeviceId::from_bytes([2; 32])];
+        let batches = [
+            Announcement { entries: vec![new(5, 2, false), new(9, 1, true)], ..Announcement::default() },
+            Announcement { letters: letters.clone(), ..Announcement::default() },
+            Announcement { entries: vec![new(7, 1, false)], ..Announcement::default() },
+        ];
+        let told = together(batches.into_iter(), true);
+        let entries = vec![new(5, 5, true)];
+        assert_eq!(told, Announcement { entries, letters, more: true, ..Announcement::default() });
     }
 }

@@ -14,7 +14,7 @@ mod listener;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use announcement::NewEntries;
+pub(crate) use announcement::{Announcement, NewEntries};
 pub(crate) use announcer::Announcer;
 
 use crate::fanout::Hubs;

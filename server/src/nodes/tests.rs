@@ -1,13 +1,9 @@
 //! Two nodes that do not hear each other: what one knows of the other's doing it has from the database.
 
-use crate::admission::{Admission, InviteKey};
-use crate::groups::{Attached, CommitUpload, GroupCache, Leases, Upload};
-use crate::log::writer::Writer;
-use crate::metrics::Metrics;
-use crate::name::ServerNames;
+use crate::groups::{Attached, CommitUpload, Upload};
 use crate::people::{Person, Room};
-use crate::rates::{Rates, TrustedProxies};
 use crate::service::Service;
+use crate::service::tests::over;
 use crate::session::Identity;
 use crate::session::machine::Task;
 use crate::store::postgres::Postgres;
@@ -22,34 +18,7 @@ use std::sync::Arc;
 fn node(url: &str) -> Arc<Service> {
     let store: Arc<dyn Store> =
         Arc::new(Postgres::open(&StoreLocation::Postgres(url.to_owned()), url).unwrap());
-    let groups = Arc::new(GroupCache::new(store.clone()));
-    let writer = Writer {
-        store: store.clone(),
-        groups: groups.clone(),
-        hubs: Arc::default(),
-        acknowledgements: Arc::default(),
-        health: Arc::default(),
-        announcer: None,
-        metrics: Arc::new(Metrics::new().unwrap()),
-    };
-    let metrics = writer.metrics.clone();
-    let (acknowledgements, health) = (writer.acknowledgements.clone(), writer.health.clone());
-    let (log, _) = writer.start().unwrap();
-    let names = Arc::new(ServerNames::new(None, "127.0.0.1:7300".parse().unwrap()).unwrap());
-    Arc::new(Service {
-        names,
-        store,
-        groups,
-        leases: Leases::default(),
-        log,
-        acknowledgements,
-        health,
-        metrics,
-        rates: Rates::default(),
-        proxies: TrustedProxies::default(),
-        admission: Admission::Open,
-        invite_key: InviteKey::from_bytes([1; 32]),
-    })
+    over(store, Arc::default())
 }
 
 fn identity(person: &Person) -> Identity {

@@ -19,7 +19,7 @@ use peer::AddressKey;
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// All limits of a server.
 pub(crate) struct Rates {
@@ -108,14 +108,19 @@ impl<K: Hash + Eq + Clone> Limit<K> {
             // More at once than ever may be: requests are smaller.
             Err(_) => FORGET_RATES_EVERY,
         };
-        let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-        Err(Refusal::RateLimited { limit: self.name.to_owned(), retry_after_ms })
+        Err(at_limit(self.name, wait))
     }
 
     fn forget(&self) {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();
     }
+}
+
+/// What somebody is told who is at a limit and has to wait.
+pub(crate) fn at_limit(limit: &str, wait: Duration) -> Refusal {
+    let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+    Refusal::RateLimited { limit: limit.to_owned(), retry_after_ms }
 }
 
 fn per_minute(count: u32) -> Quota {

@@ -159,6 +159,7 @@ impl Socket {
     }
 
     async fn log_in(&mut self, id: RequestId, identity: Identity) {
+        self.connection.claim(identity);
         let reply = self.hub.service.log_in(identity).await;
         self.identify(id, identity, reply);
     }
@@ -170,6 +171,7 @@ impl Socket {
         registration: Registration,
         invite: Option<String>,
     ) {
+        self.connection.claim(identity);
         let reply = self.hub.service.register(registration, invite).await;
         self.identify(id, identity, reply);
     }
@@ -190,7 +192,7 @@ impl Socket {
         self.hub.service.metrics.logged_in(&reply);
         if reply == Reply::Done {
             self.session.identify(identity);
-            self.connection.identify(identity);
+            self.connection.identify();
         }
         self.answer(id, reply);
     }
@@ -284,6 +286,68 @@ impl Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fanout::Hubs;
+    use crate::people::Person;
+    use crate::service::tests::over;
+    use crate::store::contract::registration;
+    use crate::store::embedded::Embedded;
+    use crate::store::hooked::{Hooked, When};
+    use conclave_wire::codec;
+    use conclave_wire::frame::{ClientFrame, ServerFrame};
+    use conclave_wire::request::Request;
+    use futures_util::{SinkExt, StreamExt};
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::{Arc, Barrier};
+    use std::time::Duration;
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    /// The account is looked up, its newer manifest without this device comes, and only then is the answer there.
+    #[actix_rt::test]
+    async fn who_is_revoked_while_it_logs_in_does_not_stay() {
+        let alice = Person::new("alice");
+        let mut laptop = Person::with_device("alice", "laptop");
+        laptop.renew_manifest();
+        let dir = tempfile::tempdir().unwrap();
+        let (looked, go_on) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let hook = (looked.clone(), go_on.clone());
+        let store = Hooked::new(Embedded::open(dir.path()).unwrap(), move |when, _| {
+            if when == When::AccountRead {
+                hook.0.wait();
+                hook.1.wait();
+            }
+            Ok(())
+        });
+        let hubs = Arc::new(Hubs::default());
+        let service = over(Arc::new(store), hubs.clone());
+        assert_eq!(service.register(registration(&alice), None).await, Reply::Done);
+        let hub = Hub::start(service.clone(), &hubs, Arc::new(AtomicUsize::new(0)));
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let (socket, address) = accepted.unwrap();
+        actix_rt::spawn(serve(hub, socket.into(), BytesMut::new(), Peer::of(address.ip())));
+        let mut client = WebSocketStream::from_raw_socket(client.unwrap(), Role::Client, None).await;
+        let hello = client.next().await.unwrap().unwrap().into_data();
+        let Ok(ServerFrame::Hello { name, nonce }) = codec::decode(&hello) else { panic!() };
+        let request = Request::Login { login: alice.login(&name, &nonce) };
+        let frame = codec::encode(&ClientFrame { id: RequestId(1), request });
+        client.send(Message::Binary(frame.into())).await.unwrap();
+        actix_rt::task::spawn_blocking(move || looked.wait()).await.unwrap();
+        assert_eq!(service.register(registration(&laptop), None).await, Reply::Done);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        actix_rt::task::spawn_blocking(move || go_on.wait()).await.unwrap();
+        let closed = async {
+            while let Some(Ok(message)) = client.next().await {
+                if message.is_close() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), closed).await.expect("the end of the connection");
+    }
 
     fn size_of_future<F>(_: impl Fn(Rc<Hub>, Transport, BytesMut, Peer) -> F) -> usize {
         size_of::<F>()

@@ -98,12 +98,19 @@ impl Fixture {
     }
 }
 
-fn append(group: GroupId, change: Change, body: &[u8], deliveries: Vec<(DeviceId, Bytes)>) -> Write {
+/// An entry to append.
+pub(crate) fn append(
+    group: GroupId,
+    change: Change,
+    body: &[u8],
+    deliveries: Vec<(DeviceId, Bytes)>,
+) -> Write {
     let body = Bytes::copy_from_slice(body);
     Write::Append(Append { group, change, body, deliveries, staged: None })
 }
 
-fn genesis_of(bytes: &[u8]) -> Write {
+/// The entry that begins a group.
+pub(crate) fn genesis_of(bytes: &[u8]) -> Write {
     let (public, step) = PublicGroup::from_genesis(UnverifiedCommit::decode(bytes).unwrap()).unwrap();
     append(public.id(), Change::Commit(Box::new(step)), bytes, Vec::new())
 }
@@ -300,7 +307,7 @@ fn rosters_are_rebuilt(open: Open<'_>) {
     assert!(fixture.store.group(&GroupId::from_bytes([9; 32])).unwrap().is_none());
 }
 
-fn registration(person: &Person) -> Registration {
+pub(crate) fn registration(person: &Person) -> Registration {
     Registration {
         name: person.name.parse().unwrap(),
         account: person.account(),

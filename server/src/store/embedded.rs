@@ -7,10 +7,10 @@ use crate::store::rows::{
     AllRows, HeadRecord, KeyValue, Rows, Stage, Staged, Table, UNFINISHED, View, page_of,
 };
 use crate::store::{
-    AccountKey, Letters, Page, PageBounds, Range, Rejected, Store, StoreError, StoredAccount, StoredDevice,
-    StoredGroup, StoredUpload, Write, Written,
+    AccountKey, Letters, LettersWanted, Page, PageBounds, Range, Rejected, Store, StoreError, StoredAccount,
+    StoredDevice, StoredGroup, StoredUpload, Write, Written,
 };
-use conclave_wire::ids::{CommitHash, DeviceId, GroupId, LetterNumber, Timestamp, UploadId};
+use conclave_wire::ids::{CommitHash, DeviceId, GroupId, UploadId};
 use conclave_wire::reply::Membership;
 use fjall::config::CompressionPolicy;
 use fjall::{
@@ -233,14 +233,8 @@ impl Store for Embedded {
         self.view().upload(upload)
     }
 
-    fn letters(
-        &self,
-        device: &DeviceId,
-        after: LetterNumber,
-        now: Timestamp,
-        bounds: PageBounds,
-    ) -> Result<Letters, StoreError> {
-        self.view().letters(device, after, now, bounds)
+    fn letters(&self, device: &DeviceId, wanted: LettersWanted) -> Result<Letters, StoreError> {
+        self.view().letters(device, wanted)
     }
 }
 

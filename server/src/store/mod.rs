@@ -9,6 +9,8 @@ pub(crate) mod archive;
 pub(crate) mod contract;
 pub(crate) mod embedded;
 mod format;
+#[cfg(test)]
+pub(crate) mod hooked;
 mod location;
 mod opening;
 pub(crate) mod postgres;
@@ -66,14 +68,8 @@ pub(crate) trait Store: Send + Sync {
     /// The head commit of a group, without its roster.
     fn head(&self, group: &GroupId) -> Result<Option<CommitHash>, StoreError>;
 
-    /// Letters of a device's mailbox after this one, without those that are too old.
-    fn letters(
-        &self,
-        device: &DeviceId,
-        after: LetterNumber,
-        now: Timestamp,
-        bounds: PageBounds,
-    ) -> Result<Letters, StoreError>;
+    /// Letters of a device's mailbox, without those that are too old.
+    fn letters(&self, device: &DeviceId, wanted: LettersWanted) -> Result<Letters, StoreError>;
 
     /// Whether other servers may write to it as well, so that what was read is not true for long.
     fn is_shared(&self) -> bool {
@@ -363,6 +359,17 @@ pub(crate) struct Page {
     pub(crate) membership: Membership,
     /// Whether these are all that there are.
     pub(crate) complete: bool,
+}
+
+/// Which letters to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LettersWanted {
+    /// Those after this one.
+    pub(crate) after: LetterNumber,
+    /// The time, for which of them are too old.
+    pub(crate) now: Timestamp,
+    /// How much of them.
+    pub(crate) bounds: PageBounds,
 }
 
 /// Letters of a mailbox.

@@ -21,7 +21,11 @@ mod letters;
 mod live;
 mod migrate;
 mod moving;
+#[path = "../socket/parts.rs"]
+mod parts;
 #[path = "../socket/people.rs"]
 mod people;
 #[path = "../socket/registration.rs"]
 mod registration;
+#[path = "../socket/turns.rs"]
+mod turns;

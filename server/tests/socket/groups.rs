@@ -4,24 +4,23 @@ use crate::client::{Client, TestServer, accepted, commit_request, delivery, numb
 use crate::people::{Person, Room};
 use conclave_wire::commit::Operation;
 use conclave_wire::entry::EntryKind;
-use conclave_wire::ids::{DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq, UploadId};
-use conclave_wire::limits::MAX_PART_BYTES;
+use conclave_wire::ids::{DeviceId, Epoch, GroupId, LeafIndex, Opaque, Seq};
 use conclave_wire::reply::{Refusal, Reply};
-use conclave_wire::request::{Cursor, DeliveryFor, Request, WelcomeFor};
+use conclave_wire::request::{Cursor, Request, WelcomeFor};
 use conclave_wire::roster::Role;
 
 /// Alice and Bob in a group: genesis 1, Bob's addition 2.
-struct Two {
-    server: TestServer,
-    alice: Person,
-    bob: Person,
-    a: Client,
-    b: Client,
-    room: Room,
+pub(crate) struct Two {
+    pub(crate) server: TestServer,
+    pub(crate) alice: Person,
+    pub(crate) bob: Person,
+    pub(crate) a: Client,
+    pub(crate) b: Client,
+    pub(crate) room: Room,
 }
 
 impl Two {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let server = TestServer::start().await;
         let (alice, bob) = (Person::new("alice"), Person::new("bob"));
         let (mut a, b) = (server.client(&alice).await, server.client(&bob).await);
@@ -395,98 +394,6 @@ async fn two_welcomes_for_one_newcomer_are_not_two_newcomers() {
     assert_eq!(two.a.refused(request).await, Refusal::WrongDeliveries { expected: 2, found: 2 });
 }
 
-fn part(upload: UploadId, number: u32, deliveries: &[(&Person, &str)]) -> Request {
-    let deliveries = deliveries.iter().map(|(person, text)| DeliveryFor {
-        device: person.device(),
-        delivery: Opaque(text.as_bytes().to_vec()),
-    });
-    Request::StagePart { upload, number, deliveries: deliveries.collect() }
-}
-
-/// What does not fit a frame goes ahead of its entry in parts; each device gets its own, live and later.
-#[tokio::test]
-async fn deliveries_and_welcomes_in_parts() {
-    let mut two = Two::new().await;
-    let group = two.room.id();
-    two.b.subscribe(&[(group, 2)]).await;
-    let upload = UploadId::from_bytes([1; 16]);
-    let distribution = |room: &Room, alice: &Person, staged| Request::Distribute {
-        group,
-        distribution: Opaque(room.distribution(alice)),
-        deliveries: vec![],
-        staged: Some(staged),
-    };
-    // Not there yet; of the wrong devices; of somebody else.
-    let early = distribution(&two.room, &two.alice, upload);
-    assert_eq!(two.a.refused(early).await, Refusal::UnknownUpload);
-    assert_eq!(two.a.ask(part(upload, 0, &[(&two.bob, "for bob"), (&two.alice, "")])).await, Reply::Done);
-    let wrong = distribution(&two.room, &two.alice, upload);
-    assert_eq!(two.a.refused(wrong).await, Refusal::WrongDeliveries { expected: 1, found: 2 });
-    let theft = distribution(&two.room, &two.bob, upload);
-    assert_eq!(two.b.refused(theft).await, Refusal::UnknownUpload);
-    let out_of_order = part(upload, 7, &[]);
-    assert_eq!(two.a.refused(out_of_order).await, Refusal::PartOutOfOrder { expected: 1 });
-    let both = Request::Distribute {
-        group,
-        distribution: Opaque(two.room.distribution(&two.alice)),
-        deliveries: numbered(1),
-        staged: Some(upload),
-    };
-    assert!(matches!(two.a.refused(both).await, Refusal::Malformed { .. }));
-
-    let upload = UploadId::from_bytes([2; 16]);
-    for _ in 0..2 {
-        assert_eq!(two.a.ask(part(upload, 0, &[(&two.bob, "for bob")])).await, Reply::Done);
-    }
-    let right = distribution(&two.room, &two.alice, upload);
-    assert_eq!(two.a.ask(right).await, Reply::Accepted { group, seq: Seq(3) });
-    two.room.last_distribution = Seq(3);
-    let pushed = two.b.push().await;
-    assert_eq!((pushed.seq, pushed.kind), (Seq(3), EntryKind::Distribution));
-    assert_eq!(delivery(&pushed).unwrap(), "for bob");
-
-    // A commit with a welcome, whose newcomer is connected and subscribed to nothing.
-    let carol = Person::new("carol");
-    let mut c = two.server.client(&carol).await;
-    c.subscribe(&[]).await;
-    let upload = UploadId::from_bytes([3; 16]);
-    assert_eq!(two.a.ask(part(upload, 0, &[(&carol, "welcome carol")])).await, Reply::Done);
-    let add = two.room.commit(&two.alice, vec![carol.add()]);
-    let commit = |staged| Request::Commit {
-        commit: Opaque(add.clone()),
-        deliveries: vec![],
-        welcomes: vec![],
-        staged: Some(staged),
-    };
-    assert_eq!(two.a.ask(commit(upload)).await, Reply::Accepted { group, seq: Seq(4) });
-    // It is told again what became of it, as of any commit.
-    assert_eq!(two.a.ask(commit(upload)).await, Reply::Accepted { group, seq: Seq(4) });
-    two.room.advance(&add);
-    let pushed = c.push().await;
-    assert_eq!((pushed.seq, delivery(&pushed).unwrap()), (Seq(4), "welcome carol".to_owned()));
-    assert_eq!(delivery(&two.b.push().await), None);
-
-    // A removal in parts is the last thing that the removed device is pushed.
-    let upload = UploadId::from_bytes([4; 16]);
-    assert_eq!(two.a.ask(part(upload, 0, &[(&carol, "secret")])).await, Reply::Done);
-    let removal = two.room.commit(&two.alice, vec![two.bob.remove()]);
-    let request = Request::Commit {
-        commit: Opaque(removal),
-        deliveries: vec![],
-        welcomes: vec![],
-        staged: Some(upload),
-    };
-    assert_eq!(two.a.ask(request).await, Reply::Accepted { group, seq: Seq(5) });
-    assert_eq!(two.b.push().await.seq, Seq(5));
-    let pushed = c.push().await;
-    assert_eq!((pushed.seq, delivery(&pushed).unwrap()), (Seq(5), "secret".to_owned()));
-
-    let large = Opaque(vec![0; MAX_PART_BYTES]);
-    let delivery = DeliveryFor { device: carol.device(), delivery: large };
-    let large = Request::StagePart { upload, number: 1, deliveries: vec![delivery.clone(), delivery] };
-    assert!(matches!(two.a.refused(large).await, Refusal::TooLarge { .. }));
-}
-
 /// One request of each kind by a device that was removed.
 #[tokio::test]
 async fn a_removed_device_reads_up_to_its_removal_and_does_nothing_more() {
@@ -519,43 +426,4 @@ async fn a_removed_device_reads_up_to_its_removal_and_does_nothing_more() {
     let cursor = Cursor { group, seq: Seq(4) };
     assert_eq!(two.b.ask(Request::Acknowledge { cursor }).await, Reply::Done);
     assert_eq!(two.b.groups().await[0].acknowledged, Seq(3));
-}
-
-/// An admin's removal that lost its race goes first: the others wait for it, and no longer than that.
-#[tokio::test]
-async fn a_removal_is_not_starved() {
-    let Two { server, alice, bob, mut room, .. } = Two::new().await;
-    let [carol, dave] = ["carol", "dave"].map(Person::new);
-    // A race is held where it is lost: both are on one node.
-    let url = server.node().url();
-    let (mut a, mut b) = (Client::logged_in(&url, &alice).await, Client::logged_in(&url, &bob).await);
-    // Nor does the removal of somebody who may remove nobody.
-    let old = room.commit(&bob, vec![alice.remove()]);
-    let note = room.commit(&alice, vec![Person::new("erin").add()]);
-    a.commit(&mut room, note, 0, &[&Person::new("erin")]).await;
-    let lost = b.refused(commit_request(&old, 1, &[])).await;
-    assert!(matches!(lost, Refusal::HeadMoved { .. }), "{lost:?}");
-    let role = Operation::SetRole { account: bob.account(), role: Role::Admin };
-    let old_addition = room.commit(&bob, vec![carol.add()]);
-    let promote = room.commit(&alice, vec![role]);
-    a.commit(&mut room, promote, 0, &[]).await;
-    // No addition goes first.
-    let lost = b.refused(commit_request(&old_addition, 0, &[&carol])).await;
-    assert!(matches!(lost, Refusal::HeadMoved { .. }), "{lost:?}");
-    let add = room.commit(&alice, vec![carol.add()]);
-    a.commit(&mut room, add, 0, &[&carol]).await;
-
-    let late = room.commit(&alice, vec![carol.remove()]);
-    let add = room.commit(&bob, vec![dave.add()]);
-    b.commit(&mut room, add, 0, &[&dave]).await;
-    let lost = a.refused(commit_request(&late, 1, &[])).await;
-    assert!(matches!(lost, Refusal::HeadMoved { .. }), "{lost:?}");
-    let again = room.commit(&bob, vec![dave.remove()]);
-    let refused = b.refused(commit_request(&again, 2, &[])).await;
-    let Refusal::RateLimited { retry_after_ms, .. } = refused else { panic!("{refused:?}") };
-    assert!((1..=5000).contains(&retry_after_ms));
-    let remove = room.commit(&alice, vec![carol.remove()]);
-    a.commit(&mut room, remove, 3, &[]).await;
-    let again = room.commit(&bob, vec![dave.remove()]);
-    b.commit(&mut room, again, 2, &[]).await;
 }

@@ -10,6 +10,7 @@ use conclave_engine::{
 };
 use conclave_wire::entry::Entry;
 use conclave_wire::ids::{AccountId, GroupId, Opaque, Seq};
+use std::collections::BTreeSet;
 
 /// What processing some entries adds up to, stored in one transaction.
 #[derive(Default)]
@@ -21,9 +22,9 @@ struct Batch {
     done: Vec<OutboxId>,
     met: Vec<AccountId>,
     /// What is needed, as an entry has shown.
-    needs: Vec<Need>,
+    needs: BTreeSet<Need>,
     /// What is not, or no more.
-    mended: Vec<Need>,
+    mended: BTreeSet<Need>,
 }
 
 enum Row {
@@ -210,8 +211,8 @@ impl Local {
         if batch.changes.0.is_empty() {
             return Ok(());
         }
-        let needs: Vec<_> = batch.needs.into_iter().filter(|need| self.needs.would_add(id, *need)).collect();
-        let needs: Vec<_> = needs.into_iter().map(|need| NeedRow::new(id, need)).collect();
+        let new = batch.needs.into_iter().filter(|need| self.needs.would_add(id, *need));
+        let needs: Vec<_> = new.map(|need| NeedRow::new(id, need)).collect();
         let mended: Vec<_> = batch.mended.into_iter().filter(|need| self.needs.has(id, *need)).collect();
         self.write(|step| {
             step.apply(&batch.changes)?;
@@ -254,16 +255,17 @@ impl Batch {
         let mended = match result {
             Ok(Event::SenderKey { sender, readable: true, .. }) => Some(Need::SenderKey(sender.device)),
             Ok(Event::Message(message)) => Some(Need::SenderKey(message.sender.device)),
+            Ok(Event::Run(messages)) => messages.first().map(|first| Need::SenderKey(first.sender.device)),
             Ok(Event::EpochChanged { state: GroupState::Active, .. }) => Some(Need::Welcome),
             _ => None,
         };
         for need in needs.iter().filter_map(Need::of) {
-            self.mended.retain(|mended| *mended != need);
-            self.needs.push(need);
+            self.mended.remove(&need);
+            self.needs.insert(need);
         }
         if let Some(mended) = mended {
-            self.needs.retain(|need| *need != mended);
-            self.mended.push(mended);
+            self.needs.remove(&mended);
+            self.mended.insert(mended);
         }
     }
 
@@ -341,27 +343,29 @@ mod tests {
         Ok(Event::SenderKey { sender, generation: Generation(0), readable, lost_chain })
     }
 
-    fn message() -> Result<Event, ReceiveError> {
+    fn message() -> GroupMessage {
         let sender = Sender { account: AccountId::from_bytes([1; 32]), device: BOB, leaf: LeafIndex(1) };
         let (id, content) = (MessageId::from_bytes([3; 16]), b"text".to_vec());
-        Ok(Event::Message(GroupMessage { sender, id, content, continuity: Continuity::Linked }))
+        GroupMessage { sender, id, content, continuity: Continuity::Linked }
     }
 
     fn noted(results: &[Result<Event, ReceiveError>]) -> (Vec<Need>, Vec<Need>) {
         let mut batch = Batch::default();
         results.iter().for_each(|result| batch.note_needs(result));
-        (batch.needs, batch.mended)
+        (batch.needs.into_iter().collect(), batch.mended.into_iter().collect())
     }
 
     #[test]
     fn what_an_entry_shows_last_counts() {
         let missing = Err(ReceiveError::NeedSenderKey { device: BOB, generation: Generation(0) });
+        let [message, run] = [Event::Message(message()), Event::Run(vec![message(), message()])].map(Ok);
         let (key, chain) = (Need::SenderKey(BOB), Need::Chain(BOB));
-        assert_eq!(noted(std::slice::from_ref(&missing)), (vec![key], vec![]));
+        assert_eq!(noted(&[missing.clone(), missing.clone()]), (vec![key], vec![]));
         assert_eq!(noted(&[missing.clone(), sender_key(true, None)]), (vec![], vec![key]));
-        assert_eq!(noted(&[missing.clone(), message()]), (vec![], vec![key]));
-        assert_eq!(noted(&[message(), missing]), (vec![key], vec![]));
-        assert_eq!(noted(&[sender_key(false, Some(BOB)), message()]), (vec![chain], vec![key]));
+        assert_eq!(noted(&[missing.clone(), message.clone()]), (vec![], vec![key]));
+        assert_eq!(noted(&[missing.clone(), run]), (vec![], vec![key]));
+        assert_eq!(noted(&[message.clone(), missing]), (vec![key], vec![]));
+        assert_eq!(noted(&[sender_key(false, Some(BOB)), message]), (vec![chain], vec![key]));
         assert_eq!(noted(&[Err(ReceiveError::NeedWelcome)]), (vec![Need::Welcome], vec![]));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::need::Need;
 use crate::client::Client;
-use crate::error::ClientError;
+use crate::error::{ClientError, what_and_advice};
 use crate::local::now;
 use crate::store::{InboxKind, InboxRow, OutboxItem};
 use conclave_engine::{
@@ -138,7 +138,7 @@ impl Client {
         let Some(alarm) = alarm else { return Ok(None) };
         let seq = self.local.group(group)?.cursor();
         let text = alarm.to_string();
-        let (what, advice) = text.split_once("; ").unwrap_or((&text, ""));
+        let (what, advice) = what_and_advice(&text);
         let kind = InboxKind::Alarm { what: what.to_owned(), advice: advice.to_owned() };
         Ok(Some(InboxRow { group, seq, kind }))
     }

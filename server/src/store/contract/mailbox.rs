@@ -3,7 +3,7 @@
 use super::{ALL, Fixture, Open, registration};
 use crate::limits::{MAX_LETTERS, MAX_SENDER_BYTES};
 use crate::people::Person;
-use crate::store::{LetterToKeep, Letters, PageBounds, Rejected, Write, Written};
+use crate::store::{LetterToKeep, Letters, LettersWanted, PageBounds, Rejected, Write, Written};
 use conclave_wire::ids::{DeviceId, GroupId, LetterNumber, Timestamp};
 use conclave_wire::letter::LetterKind;
 use conclave_wire::limits::{LETTER_PATIENCE, MAX_LETTER, MAX_LETTERS_PER_SENDER};
@@ -30,9 +30,11 @@ pub(super) fn check(open: Open<'_>) {
     let [alice, bob] = ["alice", "bob"].map(Person::new);
     let [a, b] = [&alice, &bob].map(Person::device);
     let late = START.plus(LETTER_PATIENCE);
-    let read = |fixture: &Fixture, after, bounds| {
-        fixture.store.letters(&a, LetterNumber(after), START, bounds).unwrap()
+    let read_at = |fixture: &Fixture, of: &DeviceId, after, now, bounds| {
+        let wanted = LettersWanted { after: LetterNumber(after), now, bounds };
+        fixture.store.letters(of, wanted).unwrap()
     };
+    let read = |fixture: &Fixture, after, bounds| read_at(fixture, &a, after, START, bounds);
     assert_eq!(fixture.one(letter(a, b, b"early", START)), Err(Rejected::UnknownDevice));
     for person in [&alice, &bob] {
         fixture.one(Write::Register(registration(person))).unwrap();
@@ -86,16 +88,21 @@ pub(super) fn check(open: Open<'_>) {
 
     // What is too old is handed out no more, makes room, and is swept away.
     let after = late.plus(std::time::Duration::from_millis(1));
-    assert_eq!(fixture.store.letters(&a, LetterNumber(0), after, ALL).unwrap().letters, []);
+    assert_eq!(read_at(&fixture, &a, 0, after, ALL).letters, []);
     assert_eq!(fixture.one(letter(a, b, b"late", after)), Ok(Written::Done));
-    let read_at = |now| fixture.store.letters(&a, LetterNumber(0), now, ALL).unwrap();
-    assert_eq!(read_at(START).letters.len(), 1, "the others are gone");
-    assert_eq!(fixture.store.letters(&b, LetterNumber(0), START, ALL).unwrap().letters.len(), 2);
+    assert_eq!(read(&fixture, 0, ALL).letters.len(), 1, "the others are gone");
+    assert_eq!(read_at(&fixture, &b, 0, START, ALL).letters.len(), 2);
     assert_eq!(fixture.one(Write::SweepMailboxes { after: None, now: after }), Ok(Written::SweptTo(None)));
-    assert_eq!(fixture.store.letters(&b, LetterNumber(0), START, ALL).unwrap().letters, []);
-    assert_eq!(read_at(START).letters.len(), 1);
+    assert_eq!(read_at(&fixture, &b, 0, START, ALL).letters, []);
+    assert_eq!(read(&fixture, 0, ALL).letters.len(), 1);
+    // In one batch with a letter that comes.
+    let later = after.plus(LETTER_PATIENCE * 2);
+    let batch = [letter(a, b, b"new", later), Write::SweepMailboxes { after: None, now: later }];
+    fixture.store.write(&batch).unwrap();
+    assert_eq!(read(&fixture, 0, ALL).letters.len(), 1);
+    assert_eq!(read(&fixture, 0, ALL).letters[0].body.0, b"new");
     let beyond = Some(DeviceId::from_bytes([0xff; 32]));
-    let end = after.plus(LETTER_PATIENCE * 2);
+    let end = later.plus(LETTER_PATIENCE * 2);
     assert_eq!(fixture.one(Write::SweepMailboxes { after: beyond, now: end }), Ok(Written::SweptTo(None)));
-    assert_eq!(read_at(START).letters.len(), 1, "it was not its turn");
+    assert_eq!(read(&fixture, 0, ALL).letters.len(), 1, "it was not its turn");
 }

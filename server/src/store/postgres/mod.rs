@@ -21,10 +21,10 @@ use crate::error::StartError;
 use crate::limits::{DATABASE_TRIES, OUTCOME_EVERY, OUTCOME_PATIENCE};
 use crate::store::rows::{Rows, Table, UNFINISHED, View};
 use crate::store::{
-    AccountKey, Letters, LogEntry, Page, PageBounds, Range, Rejected, Store, StoreError, StoreLocation,
-    StoredAccount, StoredDevice, StoredGroup, StoredUpload, Write, Written,
+    AccountKey, Letters, LettersWanted, LogEntry, Page, PageBounds, Range, Rejected, Store, StoreError,
+    StoreLocation, StoredAccount, StoredDevice, StoredGroup, StoredUpload, Write, Written,
 };
-use conclave_wire::ids::{CommitHash, DeviceId, GroupId, LetterNumber, Seq, Timestamp, UploadId};
+use conclave_wire::ids::{CommitHash, DeviceId, GroupId, Seq, UploadId};
 use conclave_wire::reply::Membership;
 use connect::Connections;
 use deadpool_postgres::Object;
@@ -260,14 +260,8 @@ impl Store for Postgres {
         self.look(Moment::One, |view| view.upload(upload))
     }
 
-    fn letters(
-        &self,
-        device: &DeviceId,
-        after: LetterNumber,
-        now: Timestamp,
-        bounds: PageBounds,
-    ) -> Result<Letters, StoreError> {
-        self.look(Moment::One, |view| view.letters(device, after, now, bounds))
+    fn letters(&self, device: &DeviceId, wanted: LettersWanted) -> Result<Letters, StoreError> {
+        self.look(Moment::One, |view| view.letters(device, wanted))
     }
 }
 

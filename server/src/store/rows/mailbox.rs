@@ -8,7 +8,7 @@ use super::records::{self, LetterRecord, Listed, MailboxRecord, letter_key};
 use super::stage::Stage;
 use super::{Rows, Table};
 use crate::limits::{ENTRY_OVERHEAD, MAX_LETTERS, MAX_MAILBOX_BYTES, MAX_SENDER_BYTES, SWEPT_MAILBOXES};
-use crate::store::{LetterToKeep, Letters, PageBounds, Rejected, StoreError, Written};
+use crate::store::{LetterToKeep, Letters, LettersWanted, Rejected, StoreError, Written};
 use conclave_wire::codec;
 use conclave_wire::ids::{DeviceId, LetterNumber, Opaque, Timestamp};
 use conclave_wire::letter::Letter;
@@ -30,13 +30,11 @@ impl<R: Rows> Stage<'_, R> {
         let mut mailbox = self.mailbox(to)?;
         self.drop_letters(to, &mut mailbox, |listed| is_late(listed, *now));
         let bytes = body.len() as u64;
-        let sum = |listed: &mut dyn Iterator<Item = &Listed>| listed.map(|it| it.bytes).sum::<u64>() + bytes;
-        let of_sender = || mailbox.letters.iter().filter(|listed| listed.from == *from);
-        let is_full = mailbox.letters.len() >= MAX_LETTERS
-            || of_sender().count() >= MAX_LETTERS_PER_SENDER
-            || sum(&mut mailbox.letters.iter()) > MAX_MAILBOX_BYTES
-            || sum(&mut of_sender()) > MAX_SENDER_BYTES;
-        if is_full {
+        let all = Taken::by(&mailbox.letters);
+        let own = Taken::by(mailbox.letters.iter().filter(|listed| listed.from == *from));
+        let has_room = all.has_room_for(bytes, MAX_LETTERS, MAX_MAILBOX_BYTES)
+            && own.has_room_for(bytes, MAX_LETTERS_PER_SENDER, MAX_SENDER_BYTES);
+        if !has_room {
             return Ok(Err(Rejected::MailboxFull));
         }
         let number = mailbox.last.next().ok_or(StoreError::Damaged("mailbox record"))?;
@@ -71,9 +69,12 @@ impl<R: Rows> Stage<'_, R> {
         let rows = self.rows.range(Table::Mailbox, &first, &[0xff; 33], SWEPT_MAILBOXES)?;
         let full = rows.len() >= SWEPT_MAILBOXES;
         let mut last = None;
-        for (key, _) in rows {
+        for (key, value) in rows {
             let device = DeviceId::from_bytes(records::fixed(key.as_ref(), "mailbox key")?);
-            let mut mailbox = self.mailbox(&device)?;
+            let mut mailbox = match self.changed(Table::Mailbox, key.as_ref()) {
+                Some(_) => self.mailbox(&device)?,
+                None => records::decode(value.as_ref())?,
+            };
             if self.drop_letters(&device, &mut mailbox, |listed| is_late(listed, now)) {
                 self.put_mailbox(&device, &mailbox);
             }
@@ -109,13 +110,11 @@ impl<R: Rows> Stage<'_, R> {
 }
 
 impl<R: Rows> View<R> {
-    /// Letters of a mailbox after one, those that came before `after` passed over; too old ones, too.
+    /// Letters of a mailbox, without those that are too old.
     pub(in crate::store) fn letters(
         &self,
         device: &DeviceId,
-        after: LetterNumber,
-        now: Timestamp,
-        bounds: PageBounds,
+        LettersWanted { after, now, bounds }: LettersWanted,
     ) -> Result<Letters, StoreError> {
         let mailbox = self.record::<MailboxRecord>(Table::Mailbox, device.as_bytes())?.unwrap_or_default();
         let wanted = mailbox.letters.iter().filter(|it| it.number > after && !is_late(it, now));
@@ -138,6 +137,25 @@ impl<R: Rows> View<R> {
             }
         }
         Ok(Letters { letters, more })
+    }
+}
+
+/// How much letters take of a mailbox.
+struct Taken {
+    letters: usize,
+    bytes: u64,
+}
+
+impl Taken {
+    fn by<'a>(letters: impl IntoIterator<Item = &'a Listed>) -> Self {
+        letters.into_iter().fold(Self { letters: 0, bytes: 0 }, |taken, listed| Self {
+            letters: taken.letters.saturating_add(1),
+            bytes: taken.bytes.saturating_add(listed.bytes),
+        })
+    }
+
+    fn has_room_for(&self, bytes: u64, max_letters: usize, max_bytes: u64) -> bool {
+        self.letters < max_letters && self.bytes.saturating_add(bytes) <= max_bytes
     }
 }
 

@@ -266,10 +266,15 @@ impl<'a, R: Rows> Stage<'a, R> {
 
     /// A row as this batch has left it.
     pub(super) fn row(&self, table: Table, key: &[u8]) -> Result<Row, StoreError> {
-        match self.changed.get(&(table, key.to_vec())) {
+        match self.changed(table, key) {
             Some(row) => Ok(row.clone()),
             None => Ok(self.rows.get(table, key)?.map(|value| value.as_ref().to_vec())),
         }
+    }
+
+    /// What this batch has made of a row, if it has changed it.
+    pub(super) fn changed(&self, table: Table, key: &[u8]) -> Option<&Row> {
+        self.changed.get(&(table, key.to_vec()))
     }
 
     /// What this batch has changed of the rows of a table whose keys begin like this, and whether they are there.
