@@ -6,6 +6,7 @@ use conclave_server::{
     Admission, ArchiveError, Config, InviteError, Moved, Server, StartError, StoreLocation, Terms, TlsFiles,
     raise_open_file_limit,
 };
+use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -304,7 +305,11 @@ fn start_log(format: LogFormat) {
     // Of the libraries underneath, only what an operator can act on.
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,conclave_server=info"));
+    // Colours are for a terminal, and for one whose owner wants them.
+    let colours =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(colours);
     match format {
         LogFormat::Pretty => log.init(),
         LogFormat::Json => log.json().init(),

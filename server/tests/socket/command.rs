@@ -121,13 +121,22 @@ async fn a_signal_ends_it_in_order() {
     use crate::people::Person;
     let dir = tempfile::tempdir().unwrap();
     for signal in ["-TERM", "-INT"] {
-        let mut server = Process::start(dir.path(), "127.0.0.1:0");
+        let mut command = command(dir.path(), "127.0.0.1:0");
+        command.stderr(Stdio::piped());
+        let mut server = Process::spawn(command);
         let mut client = Client::registered(&server.url, &Person::new("alice")).await;
         server.signal(signal);
         let goodbye = client.closed().await.unwrap();
         assert_eq!(u16::from(goodbye.code), 1012);
-        let status = tokio::task::spawn_blocking(move || server.child.wait().unwrap().code());
-        assert_eq!(tokio::time::timeout(Duration::from_secs(10), status).await.unwrap().unwrap(), Some(0));
+        let ended = tokio::task::spawn_blocking(move || {
+            let mut log = String::new();
+            server.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+            (server.child.wait().unwrap().code(), log)
+        });
+        let (code, log) = tokio::time::timeout(Duration::from_secs(10), ended).await.unwrap().unwrap();
+        assert_eq!(code, Some(0));
+        // What goes to a file has no colours.
+        assert!(log.contains("stopped") && !log.contains('\u{1b}'), "{log}");
     }
 }
 
