@@ -76,12 +76,15 @@ impl Config {
 
     /// What can be checked without touching anything.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        match self.workers {
-            Some(workers) if workers == 0 || workers > MAX_WORKERS => {
-                Err(ConfigError::Workers { workers, max: MAX_WORKERS })
-            }
-            _ => Ok(()),
+        if let Some(workers) = self.workers
+            && (workers == 0 || workers > MAX_WORKERS)
+        {
+            return Err(ConfigError::Workers { workers, max: MAX_WORKERS });
         }
+        if self.watch == Some(self.listen) && self.listen.port() != 0 {
+            return Err(ConfigError::AddressTwice { address: self.listen });
+        }
+        Ok(())
     }
 
     pub(crate) fn worker_count(&self) -> usize {

@@ -21,6 +21,30 @@ pub enum ConfigError {
         /// What was given.
         name: String,
     },
+    /// A setting that has no default was not given.
+    #[error(
+        "nobody says what {setting} is; give --{setting}, or set it in the environment or in the file of --config"
+    )]
+    Missing {
+        /// Which, as a flag without its dashes or a key of the settings file.
+        setting: &'static str,
+    },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("{given} was given without {missing}, and they belong together; give --{missing} as well")]
+    HalfTls {
+        /// What was given, as a flag without its dashes.
+        given: &'static str,
+        /// What was not.
+        missing: &'static str,
+    },
+    /// One address for two things.
+    #[error(
+        "{address} cannot be for clients and for the operator at once; choose another one with --metrics-listen"
+    )]
+    AddressTwice {
+        /// Which.
+        address: SocketAddr,
+    },
     /// Not a store.
     #[error("the store is not one; write --store fjall:DIRECTORY or --store postgres://USER@HOST/DATABASE")]
     Store,

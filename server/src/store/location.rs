@@ -1,6 +1,9 @@
 //! Where a server stores: in a directory of its own, or in a database.
 
 use crate::error::ConfigError;
+use clap::builder::{TypedValueParser, ValueParser, ValueParserFactory};
+use clap::error::ErrorKind;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -29,6 +32,20 @@ impl From<&Path> for StoreLocation {
     }
 }
 
+impl StoreLocation {
+    /// Whether it is a secret, because a password is part of it.
+    pub(crate) fn has_password(&self) -> bool {
+        match self {
+            Self::Embedded(_) => false,
+            Self::Postgres(url) => {
+                // One that cannot be read is not known to be harmless.
+                let url: Result<tokio_postgres::Config, _> = url.parse();
+                url.map_or(true, |config| config.get_password().is_some())
+            }
+        }
+    }
+}
+
 impl FromStr for StoreLocation {
     type Err = ConfigError;
 
@@ -41,6 +58,34 @@ impl FromStr for StoreLocation {
             // Not what was given: it may hold a password.
             _ => Err(ConfigError::Store),
         }
+    }
+}
+
+/// Of a flag or variable. Says what is wrong without what was given, which clap would repeat.
+#[derive(Clone)]
+struct Quiet;
+
+impl TypedValueParser for Quiet {
+    type Value = StoreLocation;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<StoreLocation, clap::Error> {
+        let parsed = value.to_str().ok_or(ConfigError::Store).and_then(str::parse);
+        parsed.map_err(|error| {
+            clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n")).with_cmd(command)
+        })
+    }
+}
+
+impl ValueParserFactory for StoreLocation {
+    type Parser = ValueParser;
+
+    fn value_parser() -> ValueParser {
+        ValueParser::new(Quiet)
     }
 }
 
@@ -62,15 +107,22 @@ impl fmt::Debug for StoreLocation {
 
 /// A URL without the user's password, and without parameters, which may be one too.
 fn without_secrets(url: &str) -> String {
-    let url = url.split_once('?').map_or(url, |(url, _)| url);
-    let Some((scheme, rest)) = url.split_once("//") else { return "postgres:".to_owned() };
+    let hidden = || "postgres:".to_owned();
+    let Some((scheme, rest)) = url.split_once("//") else { return hidden() };
     match rest.rsplit_once('@') {
+        // In a password that nobody escaped, or in a parameter: it cannot be told what of this is a secret.
+        Some((user, _)) if user.contains('?') => hidden(),
         Some((user, host)) => {
+            let host = without_parameters(host);
             let user = user.split_once(':').map_or(user, |(user, _)| user);
             format!("{scheme}//{user}@{host}")
         }
-        None => format!("{scheme}//{rest}"),
+        None => format!("{scheme}//{}", without_parameters(rest)),
     }
+}
+
+fn without_parameters(text: &str) -> &str {
+    text.split_once('?').map_or(text, |(before, _)| before)
 }
 
 #[cfg(test)]
@@ -98,5 +150,7 @@ mod tests {
         assert_eq!(shown("postgres://me:se@secret@db/conclave"), "postgres://me@db/conclave");
         assert_eq!(shown("postgresql://db/conclave?password=secret"), "postgresql://db/conclave");
         assert_eq!(shown("postgres:///conclave"), "postgres:///conclave");
+        assert_eq!(shown("postgres://me:secret?secret@db/conclave"), "postgres:");
+        assert_eq!(shown("postgres://db/conclave?password=x@secret"), "postgres:");
     }
 }

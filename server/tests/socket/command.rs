@@ -115,6 +115,74 @@ fn says_what_is_wrong_and_what_to_do() {
     assert_eq!((code, said.contains("--workers")), (2, true), "{said}");
 }
 
+#[test]
+fn a_flag_counts_before_the_environment_and_that_before_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("server.toml");
+    let store = dir.path().join("data");
+    let settings =
+        format!("store = 'fjall:{}'\nlisten = '127.0.0.1:0'\nname = 'file.example'", store.display());
+    std::fs::write(&file, settings).unwrap();
+    let name = |more: &dyn Fn(&mut Command)| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-server"));
+        command.arg("--config").arg(&file);
+        more(&mut command);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        line.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(name(&|_| {}), "file.example");
+    let variable = |command: &mut Command| {
+        command.env("CONCLAVE_NAME", "variable.example");
+    };
+    assert_eq!(name(&variable), "variable.example");
+    let both = |command: &mut Command| {
+        variable(command);
+        command.args(["--name", "flag.example"]);
+    };
+    assert_eq!(name(&both), "flag.example");
+
+    // The other commands find the store where the server does, and `serve` may be said.
+    let invite =
+        |command: &mut Command| command.arg("invite").env("CONCLAVE_CONFIG", &file).output().unwrap();
+    let output = invite(&mut Command::new(env!("CARGO_BIN_EXE_conclave-server")));
+    assert!(output.stdout.starts_with(b"invite-"), "{output:?}");
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_conclave-server"));
+    serve.arg("serve").env("CONCLAVE_CONFIG", &file).env("CONCLAVE_NAME", "127.0.0.1:7300");
+    Process::spawn(serve);
+}
+
+#[test]
+fn settings_that_are_wrong_are_refused_and_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("server.toml");
+    let secret = "postgres://me:hunter2@db/c";
+    let refused = |text: &str, more: &[&str], store: Option<&str>| {
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-server"));
+        command.arg("--config").arg(&file).args(more).envs(store.map(|store| ("CONCLAVE_STORE", store)));
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(!said.contains("hunter2") && !said.contains("Error {"), "{said}");
+        said
+    };
+    let listen = ["--listen", "127.0.0.1:0"];
+    assert!(
+        refused(&format!("stor = '{secret}'"), &[], None).contains("line 1, column 1: unknown field `stor`")
+    );
+    assert!(refused(&format!("store = {secret}"), &[], None).contains("line 1, column 9"));
+    assert!(refused(&format!("workers = '{secret}'"), &listen, None).contains("workers"));
+    assert!(refused("", &listen, None).contains("--store"));
+    assert!(refused(&format!("store = '{secret}'"), &[], None).contains("--listen"));
+    assert!(refused("", &listen, Some("mysql://me:hunter2@db/c")).contains("fjall:DIRECTORY"));
+    let half = format!("store = '{secret}'\ntls-cert = 'cert.pem'");
+    assert!(refused(&half, &listen, None).contains("--tls-key"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signal_ends_it_in_order() {
     use crate::client::Client;
