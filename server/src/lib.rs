@@ -18,6 +18,7 @@
 //! clean. Clients check everything again.
 
 mod admission;
+mod check;
 mod clock;
 mod config;
 mod error;
@@ -39,6 +40,7 @@ mod transport;
 mod watch;
 
 pub use admission::{Admission, InviteError, NoAdmission, Terms, invite};
+pub use check::{Checked, check};
 pub use config::Config;
 pub use error::{ConfigError, StartError};
 pub use limits::MAX_CONNECTIONS_PER_WORKER;

@@ -6,7 +6,9 @@
 //!     DIR/fjall/   the storage engine's own files
 //! ```
 
+use super::opening::Condition;
 use crate::error::StartError;
+use rustix::fs::Access;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
@@ -45,6 +47,39 @@ impl DataDir {
             }
         }
         Ok(Self { _lock: lock })
+    }
+}
+
+/// What a data directory would be to a server that starts. Changes nothing in it.
+pub(crate) fn inspect(dir: &Path) -> Result<Condition, StartError> {
+    let data = |source: io::Error| StartError::Data { dir: dir.to_owned(), reason: source.to_string() };
+    // What does not exist yet is made in the nearest directory that does.
+    let existing = dir.ancestors().find(|ancestor| ancestor.exists() && !ancestor.as_os_str().is_empty());
+    let existing = existing.unwrap_or(Path::new("."));
+    if !existing.is_dir() {
+        return Err(data(io::Error::other(format!("{} is not a directory", existing.display()))));
+    }
+    rustix::fs::access(existing, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| data(error.into()))?;
+    if existing != dir {
+        return Ok(Condition::New);
+    }
+    match marker(dir).map_err(data)? {
+        None if is_empty(dir).map_err(data)? => return Ok(Condition::New),
+        None => return Err(StartError::DataForeign { dir: dir.to_owned() }),
+        Some(found) if found == FORMAT.to_string() => {}
+        Some(found) => {
+            return Err(StartError::DataVersion { dir: dir.to_owned(), found, expected: FORMAT });
+        }
+    }
+    match File::open(dir.join("lock")) {
+        // Shared, so that it is let go unchanged; a server that starts in this very moment is refused.
+        Ok(lock) => match lock.try_lock_shared() {
+            Ok(()) => Ok(Condition::Ready),
+            Err(TryLockError::WouldBlock) => Ok(Condition::InUse),
+            Err(TryLockError::Error(source)) => Err(data(source)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Condition::Ready),
+        Err(error) => Err(data(error)),
     }
 }
 
@@ -93,6 +128,31 @@ mod tests {
         assert!(matches!(DataDir::claim(dir.path()), Err(StartError::DataLocked { .. })));
         drop(claimed);
         DataDir::claim(dir.path()).unwrap();
+    }
+
+    /// Looking says what claiming would, and leaves everything as it was.
+    #[test]
+    fn looked_at_and_left_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("a/b");
+        assert_eq!(inspect(&dir).unwrap(), Condition::New);
+        assert!(!parent.path().join("a").exists());
+        fs::create_dir_all(&dir).unwrap();
+        assert_eq!(inspect(&dir).unwrap(), Condition::New);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+        let claimed = DataDir::claim(&dir).unwrap();
+        assert_eq!(inspect(&dir).unwrap(), Condition::InUse);
+        drop(claimed);
+        assert_eq!(inspect(&dir).unwrap(), Condition::Ready);
+        DataDir::claim(&dir).unwrap();
+
+        let file = parent.path().join("file");
+        fs::write(&file, "important").unwrap();
+        assert!(matches!(inspect(&file), Err(StartError::Data { .. })));
+        assert!(matches!(inspect(&file.join("data")), Err(StartError::Data { .. })));
+        assert!(matches!(inspect(parent.path()), Err(StartError::DataForeign { .. })));
+        fs::write(dir.join("format"), "conclave-server data format 7\n").unwrap();
+        assert!(matches!(inspect(&dir), Err(StartError::DataVersion { .. })));
     }
 
     #[test]

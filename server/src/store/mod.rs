@@ -18,7 +18,7 @@ mod rows;
 
 pub use location::StoreLocation;
 pub(crate) use opening::shared_secret;
-pub(crate) use opening::{OpenStore, open};
+pub(crate) use opening::{Condition, OpenStore, inspect, open};
 pub use opening::{export, import, migrate};
 
 use bytes::Bytes;

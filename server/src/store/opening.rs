@@ -3,7 +3,7 @@
 use super::archive::{self, ArchiveError, Moved};
 use super::embedded::Embedded;
 use super::postgres::Postgres;
-use super::{StoreError, StoreLocation};
+use super::{StoreError, StoreLocation, format};
 use crate::error::StartError;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +14,28 @@ pub(crate) enum OpenStore {
     Embedded(Arc<Embedded>),
     /// In a database, where other servers may be as well.
     Postgres(Arc<Postgres>),
+}
+
+/// What a store would be to a server that starts on it now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// There is nothing yet, and it can be made.
+    New,
+    /// It can be used.
+    Ready,
+    /// It can be used once so many changes are made to its tables, as every start does.
+    Behind(usize),
+    /// Another server has it, and it is for one at a time.
+    InUse,
+}
+
+/// Looks what a store is like, and changes nothing. Blocks. Whether an embedded store holds an import that never came to its
+/// end only a start shows.
+pub(crate) fn inspect(location: &StoreLocation) -> Result<Condition, StartError> {
+    match location {
+        StoreLocation::Embedded(dir) => format::inspect(dir),
+        StoreLocation::Postgres(url) => Postgres::inspect(location, url),
+    }
 }
 
 /// Random bytes that all servers of a database share under a name. Blocks.
@@ -43,7 +65,10 @@ pub(crate) fn open(location: &StoreLocation) -> Result<OpenStore, StartError> {
     }
 }
 
-fn check_finished(location: &StoreLocation, unfinished: Result<bool, StoreError>) -> Result<(), StartError> {
+pub(super) fn check_finished(
+    location: &StoreLocation,
+    unfinished: Result<bool, StoreError>,
+) -> Result<(), StartError> {
     let store = location.to_string();
     match unfinished {
         Ok(false) => Ok(()),

@@ -24,6 +24,44 @@ fn they_run_once() {
 }
 
 #[test]
+fn a_check_says_what_is_there_and_makes_nothing() {
+    let postgres = Postgres::start();
+    let database = postgres.database("conclave");
+    let check = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-server"));
+        command.args(["check", "--listen", "127.0.0.1:0"]).env("CONCLAVE_STORE", &database);
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = check();
+    assert_eq!((code, said.contains("postgres://conclave@/conclave is new")), (0, true), "{said}");
+    assert_eq!(
+        postgres.query("conclave", "select count(*) from pg_namespace where nspname = 'conclave'"),
+        "0"
+    );
+
+    migrate(&database);
+    let (code, said) = check();
+    assert_eq!((code, said.contains("can be used\n")), (0, true), "{said}");
+    let history = "select string_agg(version::text, ',') from conclave.migrations";
+    let done = postgres.query("conclave", history);
+
+    // Of an import that broke off, of an older server, and of a newer one.
+    let unfinished = "insert into conclave.state values ('unfinished import', '', '') returning 1";
+    postgres.query("conclave", unfinished);
+    assert_eq!(check().0, 6);
+    postgres.query("conclave", "delete from conclave.state returning 1");
+    postgres.query("conclave", "update conclave.migrations set version = 99 returning 1");
+    let (code, said) = check();
+    assert_eq!((code, said.contains("wrong    store: ")), (5, true), "{said}");
+    postgres.query("conclave", "delete from conclave.migrations returning 1");
+    let (code, said) = check();
+    assert_eq!((code, said.contains("after ")), (0, true), "{said}");
+    assert_eq!(postgres.query("conclave", history), "");
+    assert!(!done.is_empty());
+}
+
+#[test]
 fn what_cannot_be_migrated_says_why() {
     for (store, code, word) in [
         ("postgres://me:secret@127.0.0.1:1/conclave", 6, "check that the database runs"),

@@ -234,3 +234,42 @@ fn starts_from_any_runtime() {
     assert_eq!(server.name(), "chat.example:7300");
     runtime.block_on(server.shutdown());
 }
+
+#[test]
+fn check_says_what_a_start_would_meet_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let check = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-server"));
+        command.arg("check").args(["--store", &format!("fjall:{}", data.display())]).args(more);
+        let output = command.output().unwrap();
+        let [said, complaint] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (output.status.code().unwrap(), said, complaint)
+    };
+    let (code, said, _) = check(&["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
+    assert_eq!(code, 0, "{said}");
+    for what in ["settings", "name", "certificate", "listen", "metrics", "store"] {
+        assert!(said.contains(&format!("ok       {what}: ")), "{said}");
+    }
+    assert!(said.contains("is new") && !data.exists(), "{said}");
+
+    // While a server runs, and with what it has.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = Process::start(&data, "127.0.0.1:0");
+    let (code, said, _) = check(&["--listen", &taken.local_addr().unwrap().to_string()]);
+    assert_eq!((code, said.matches("is in use now").count()), (0, 2), "{said}");
+    drop(server);
+    let (code, said, _) = check(&["--listen", "127.0.0.1:0"]);
+    assert_eq!((code, said.contains("can be used")), (0, true), "{said}");
+
+    // All that is wrong is told, and the first of it is what it ends with.
+    let missing = dir.path().join("cert.pem").display().to_string();
+    std::fs::write(data.join("format"), "conclave-server data format 9\n").unwrap();
+    let tls = ["--tls-cert", &missing, "--tls-key", &missing];
+    let (code, said, complaint) =
+        check(&[&["--listen", "192.0.2.1:1", "--name", "a.example"], &tls[..]].concat());
+    assert_eq!((code, said.matches("wrong    ").count()), (7, 3), "{said}");
+    assert!(complaint.contains("3 things are wrong"), "{complaint}");
+    let (code, said, _) = check(&["--listen", "0.0.0.0:1"]);
+    assert_eq!((code, said.contains("wrong    name: ")), (2, true), "{said}");
+}

@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     pub(crate) serve: Served,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 stopped by a signal, 2 wrong settings, 3 cannot listen, 4 store in use by \
+const EXIT_CODES: &str = "Exit codes: 0 stopped by a signal, or nothing is wrong, 2 wrong settings, 3 cannot listen, 4 store in use by \
                           another server, 5 store of another version or not a store, 6 store not usable, 7 certificate not usable, 1 anything \
                           else";
 
@@ -28,6 +28,8 @@ const EXIT_CODES: &str = "Exit codes: 0 stopped by a signal, 2 wrong settings, 3
 pub(crate) enum Command {
     /// Serve until a signal comes, as without any command
     Serve(Served),
+    /// Say whether a server would start with these settings; starts none, and changes nothing
+    Check(Served),
     /// Bring a database to what this version reads and writes, as every start does, and end
     Migrate(OfStore),
     /// Print an invite for a server that takes who was invited; the server may be running

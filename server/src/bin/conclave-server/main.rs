@@ -1,6 +1,7 @@
 //! The `conclave-server` command.
 
 mod arguments;
+mod checking;
 mod failure;
 mod serving;
 
@@ -25,6 +26,7 @@ fn perform(command: Command) -> Result<(), Failure> {
     }
     match command {
         Command::Serve(serve) => serving::serve(serve),
+        Command::Check(served) => checking::check(served),
         Command::Migrate(of) => migrate(&of.location()?),
         Command::Invite { of, uses, expires } => {
             let terms = Terms { uses, expires_in: expires };

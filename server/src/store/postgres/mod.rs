@@ -21,8 +21,8 @@ use crate::error::StartError;
 use crate::limits::{DATABASE_TRIES, OUTCOME_EVERY, OUTCOME_PATIENCE};
 use crate::store::rows::{Rows, Table, UNFINISHED, View};
 use crate::store::{
-    AccountKey, Letters, LettersWanted, LogEntry, Page, PageBounds, Range, Rejected, Store, StoreError,
-    StoreLocation, StoredAccount, StoredDevice, StoredGroup, StoredUpload, Write, Written,
+    AccountKey, Condition, Letters, LettersWanted, LogEntry, Page, PageBounds, Range, Rejected, Store,
+    StoreError, StoreLocation, StoredAccount, StoredDevice, StoredGroup, StoredUpload, Write, Written,
 };
 use conclave_wire::ids::{CommitHash, DeviceId, GroupId, Seq, UploadId};
 use conclave_wire::reply::Membership;
@@ -75,6 +75,17 @@ impl Postgres {
     pub(crate) fn migrate(location: &StoreLocation, url: &str) -> Result<Vec<String>, StartError> {
         let store = Self::connect(location, url)?;
         store.handle.block_on(migrate::migrate(location, &store.connections))
+    }
+
+    /// Looks what the tables are to this server, and changes nothing. Blocks.
+    pub(crate) fn inspect(location: &StoreLocation, url: &str) -> Result<Condition, StartError> {
+        let store = Self::connect(location, url)?;
+        let condition = store.handle.block_on(migrate::inspect(location, &store.connections))?;
+        if condition == Condition::Ready {
+            let unfinished = store.is_unfinished();
+            super::opening::check_finished(location, unfinished)?;
+        }
+        Ok(condition)
     }
 
     /// Entries of a group as they are for everybody, at most `limit`. Blocks.
