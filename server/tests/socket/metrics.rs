@@ -81,7 +81,38 @@ async fn what_happens_is_counted() {
     tokio::time::timeout(Duration::from_secs(20), pushed).await.unwrap();
     drop((a, b));
     documented(&text);
+    shown(&text);
     server.shutdown().await;
+}
+
+/// The dashboard asks for nothing that the server does not tell, and leaves out nothing that it does.
+fn shown(metrics: &str) {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/grafana-dashboard.json");
+    let dashboard: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let of_type = |wanted: &str| -> BTreeSet<String> {
+        let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        types.filter(|(_, of)| *of == wanted).map(|(name, _)| name.to_owned()).collect()
+    };
+    let histograms = of_type("histogram");
+    let told: BTreeSet<String> =
+        [of_type("counter"), of_type("gauge"), histograms.clone()].into_iter().flatten().collect();
+    let mut asked = BTreeSet::new();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    for expr in targets.map(|target| target["expr"].as_str().unwrap()) {
+        let words = expr.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        for name in words.filter(|word| word.starts_with("conclave_")) {
+            let series = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+            match series.filter(|series| histograms.contains(*series)) {
+                Some(series) => asked.insert(series.to_owned()),
+                None => asked.insert(name.to_owned()),
+            };
+            assert!(!histograms.contains(name), "{name} is a histogram, and no series: {expr}");
+        }
+    }
+    assert_eq!(asked, told);
+    let variable = &dashboard["templating"]["list"][1]["query"]["query"];
+    assert_eq!(variable, "label_values(conclave_ready, instance)");
 }
 
 /// The operator's guide and the server name the same metrics.
