@@ -27,5 +27,7 @@ mod parts;
 mod people;
 #[path = "../socket/registration.rs"]
 mod registration;
+#[path = "../socket/secrecy.rs"]
+mod secrecy;
 #[path = "../socket/turns.rs"]
 mod turns;

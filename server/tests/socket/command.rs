@@ -24,6 +24,14 @@ impl Process {
         Self::spawn(command)
     }
 
+    /// One that takes who was invited, and says what happens to `log`.
+    pub(crate) fn logging(store: &str, log: std::fs::File, level: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_conclave-server"));
+        command.env("CONCLAVE_STORE", store).env("RUST_LOG", level).stderr(log);
+        command.args(["--listen", "127.0.0.1:0", "--registration", "invite"]);
+        Self::spawn(command)
+    }
+
     fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();

@@ -22,5 +22,6 @@ mod parts;
 mod people;
 mod rates;
 mod registration;
+mod secrecy;
 mod tls;
 mod turns;
