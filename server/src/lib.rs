@@ -21,6 +21,7 @@ mod admission;
 mod check;
 mod clock;
 mod config;
+mod descriptors;
 mod error;
 mod fanout;
 mod groups;

@@ -9,6 +9,10 @@ pub(crate) const MAX_WORKERS: usize = 256;
 /// backlog holds them until others leave.
 pub const MAX_CONNECTIONS_PER_WORKER: usize = 25_600;
 
+/// Open files that no connection gets, of a limit of at least twice as many: those of the store, which reads from as many
+/// as half of them, and of everything else that is not a client.
+pub(crate) const RESERVED_FILES: usize = 2_000;
+
 /// Threads of one worker that read the store, so that a cold disk does not stop the sockets. Few: the store's reads
 /// are short, and each connection has at most two under way.
 pub(crate) const READERS_PER_WORKER: usize = 4;

@@ -2,12 +2,13 @@
 
 use crate::admission::InviteKey;
 use crate::config::Config;
+use crate::descriptors::Descriptors;
 use crate::error::StartError;
 use crate::fanout::Hubs;
 use crate::fanout::hub::Hub;
 use crate::groups::{GroupCache, Leases};
 use crate::http;
-use crate::limits::{BACKLOG, MAX_CONNECTIONS_PER_WORKER, READERS_PER_WORKER, SHUTDOWN_DEADLINE};
+use crate::limits::{BACKLOG, READERS_PER_WORKER, SHUTDOWN_DEADLINE};
 use crate::log::writer::Writer;
 use crate::log::{Acknowledgements, Health, LogQueue};
 use crate::metrics::Metrics;
@@ -346,9 +347,12 @@ fn serve(
     open: &Arc<AtomicUsize>,
 ) -> io::Result<actix_server::Server> {
     let (service, hubs, open) = (service.clone(), hubs.clone(), open.clone());
+    // Beyond it they wait in the system's queue: they cost no file that the store may need.
+    let most = Descriptors::of_this_process().connections_per_worker(workers);
+    service.metrics.may_open(most.saturating_mul(workers));
     let server = actix_server::Server::build()
         .workers(workers)
-        .max_concurrent_connections(MAX_CONNECTIONS_PER_WORKER)
+        .max_concurrent_connections(most)
         .worker_max_blocking_threads(READERS_PER_WORKER)
         .shutdown_timeout(1)
         .disable_signals()

@@ -28,6 +28,7 @@ pub(crate) struct Metrics {
     /// Sockets that were opened.
     pub(crate) connections: Counter,
     open: Gauge,
+    most: Gauge,
     logins: [Counter; 2],
     entries: [Counter; 3],
     /// Frames that were queued for members when they came.
@@ -61,6 +62,7 @@ impl Metrics {
             prometheus,
             connections: counter!("conclave_connections_total"),
             open: gauge!("conclave_connections_open"),
+            most: gauge!("conclave_connections_max"),
             logins: ["accepted", "refused"]
                 .map(|outcome| counter!("conclave_logins_total", "outcome" => outcome)),
             entries: ["commit", "distribution", "message"]
@@ -74,6 +76,11 @@ impl Metrics {
             queue: gauge!("conclave_log_queue_bytes"),
             ready: gauge!("conclave_ready"),
         }
+    }
+
+    /// So many sockets may be open.
+    pub(crate) fn may_open(&self, most: usize) {
+        self.most.set(u32::try_from(most).unwrap_or(u32::MAX));
     }
 
     /// A device has logged in, or was not let in.
@@ -129,6 +136,7 @@ fn describe() {
     describe_gauge!("conclave_build_info", "1, with the server's version.");
     describe_counter!("conclave_connections_total", "Sockets that were opened.");
     describe_gauge!("conclave_connections_open", "Sockets that are open.");
+    describe_gauge!("conclave_connections_max", "Sockets that may be open; further ones wait.");
     describe_counter!("conclave_logins_total", "Logins and registrations, by whether they were accepted.");
     describe_counter!("conclave_entries_total", "Entries that were stored, by kind.");
     describe_counter!("conclave_pushes_total", "Entries that were queued for members as they came.");

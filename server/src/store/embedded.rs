@@ -1,5 +1,6 @@
 //! The embedded store: fjall, a log-structured merge tree in the server's own process, one keyspace for each table.
 
+use crate::descriptors::Descriptors;
 use crate::error::StartError;
 use crate::limits::MAX_CACHED_HEADS;
 use crate::store::format::DataDir;
@@ -104,6 +105,7 @@ impl Embedded {
         // What is large is ciphertext, in the journal too; and who searches the files finds what is there as it is.
         let db = Database::builder(path)
             .cache_size(CACHE_BYTES)
+            .max_cached_files(Some(Descriptors::of_this_process().of_store()))
             .max_journaling_size(JOURNAL_BYTES)
             .journal_compression(CompressionType::None)
             .open()?;

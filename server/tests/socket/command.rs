@@ -50,6 +50,16 @@ impl Process {
         Self::spawn(command)
     }
 
+    /// A server that may have so many files open, connections among them.
+    pub(crate) fn with_few_files(dir: &Path, files: u32) -> Self {
+        let server = env!("CARGO_BIN_EXE_conclave-server");
+        let script =
+            format!("ulimit -n {files}; exec {server} --store \"fjall:$0\" --listen 127.0.0.1:0 --workers 1");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(script).arg(dir);
+        Self::spawn(command)
+    }
+
     /// From now on no file of the server grows beyond `bytes`: to it, the disk is full.
     pub(crate) fn fill_disk(&self, bytes: u64) {
         use rustix::process::{Pid, Resource, Rlimit, prlimit};

@@ -14,6 +14,7 @@ mod client;
 #[allow(dead_code)]
 mod command;
 mod crash;
+mod crowd;
 mod groups;
 mod letters;
 mod live;
