@@ -17,6 +17,9 @@ use tempfile::TempDir;
 /// How long a start may take; recovery after a kill is part of it.
 const START: Duration = Duration::from_secs(60);
 
+/// What it says when processes of one that was killed have not ended yet.
+const HELD_BY_OTHERS: &str = "is still in use";
+
 /// The superuser of the databases, who needs no password on the socket.
 const USER: &str = "conclave";
 
@@ -95,7 +98,7 @@ impl Postgres {
     pub fn kill(&mut self) {
         self.signal("KILL");
         let until = Instant::now() + START;
-        // Its children notice by themselves, and a new one waits for them.
+        // Its children notice by themselves, later; a new one does not start before they have.
         while self.is_running() {
             assert!(Instant::now() < until, "PostgreSQL does not die");
             std::thread::sleep(Duration::from_millis(10));
@@ -108,8 +111,28 @@ impl Postgres {
         self.run();
     }
 
-    /// A shell that starts it, and ends it when nobody holds the shell's input open any more.
+    /// Starts it, and again as long as processes of one that was killed are still there.
     fn run(&mut self) {
+        let until = Instant::now() + START;
+        self.launch();
+        loop {
+            let ready = self.command("pg_isready").arg("--host").arg(self.socket()).arg("--quiet").status();
+            if ready.unwrap().success() {
+                return;
+            }
+            let log = fs::read(self.dir.path().join("log")).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            assert!(Instant::now() < until, "PostgreSQL does not start: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+            if log.contains(HELD_BY_OTHERS) {
+                self.let_go();
+                self.launch();
+            }
+        }
+    }
+
+    /// A shell that starts it, and ends it when nobody holds the shell's input open any more.
+    fn launch(&mut self) {
         let mut shell = self.of_account("/bin/sh".as_ref());
         shell.args(["-c", r#""$@" & child=$!; read -r _; kill -QUIT $child; wait $child"#, "sh"]);
         shell.arg(self.programs.join("postgres")).arg("-D").arg(self.data()).arg("-k").arg(self.socket());
@@ -120,16 +143,6 @@ impl Postgres {
         let log = fs::File::create(self.dir.path().join("log")).unwrap();
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         self.keeper = Some(shell.spawn().unwrap());
-        let until = Instant::now() + START;
-        loop {
-            let ready = self.command("pg_isready").arg("--host").arg(self.socket()).arg("--quiet").status();
-            if ready.unwrap().success() {
-                return;
-            }
-            let log = || fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < until, "PostgreSQL does not start: {}", log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 
     fn signal(&self, signal: &str) {
@@ -223,5 +236,27 @@ mod tests {
         postgres.kill();
         postgres.restart();
         assert_eq!(postgres.query("one", "select n from t"), "7");
+    }
+
+    #[test]
+    fn it_starts_again_once_what_was_killed_is_gone() {
+        let mut postgres = Postgres::start();
+        let writer = "select pid from pg_stat_activity where backend_type = 'walwriter'";
+        let writer = postgres.query("postgres", writer);
+        let tell = |signal: &str| {
+            let kill = format!("kill -{signal} {writer}");
+            check(Command::new("/bin/sh").args(["-c", &kill]).output().unwrap());
+        };
+        // It does not notice that the others are gone, and holds on to what it shared with them.
+        tell("STOP");
+        postgres.kill();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_secs(1));
+                tell("CONT");
+            });
+            postgres.restart();
+        });
+        assert_eq!(postgres.query("postgres", "select 1"), "1");
     }
 }
