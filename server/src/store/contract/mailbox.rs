@@ -26,6 +26,11 @@ fn numbers(read: &Letters) -> Vec<u64> {
 }
 
 pub(super) fn check(open: Open<'_>) {
+    bounded_and_in_order(open);
+    a_clock_that_jumps_loses_nothing_that_is_young(open);
+}
+
+fn bounded_and_in_order(open: Open<'_>) {
     let mut fixture = Fixture::new(open);
     let [alice, bob] = ["alice", "bob"].map(Person::new);
     let [a, b] = [&alice, &bob].map(Person::device);
@@ -105,4 +110,32 @@ pub(super) fn check(open: Open<'_>) {
     let end = later.plus(LETTER_PATIENCE * 2);
     assert_eq!(fixture.one(Write::SweepMailboxes { after: beyond, now: end }), Ok(Written::SweptTo(None)));
     assert_eq!(read(&fixture, 0, ALL).letters.len(), 1, "it was not its turn");
+}
+
+/// A letter that came while the clock was wrong is kept until its device has it, or until the clock says that it is old.
+fn a_clock_that_jumps_loses_nothing_that_is_young(open: Open<'_>) {
+    let fixture = Fixture::new(open);
+    let [a, b] = ["alice", "bob"].map(|name| Person::new(name).device());
+    fixture.one(Write::Register(registration(&Person::new("alice")))).unwrap();
+    let ahead = START.plus(LETTER_PATIENCE * 52);
+    let read = |now| {
+        let wanted = LettersWanted { after: LetterNumber(0), now, bounds: ALL };
+        numbers(&fixture.store.letters(&a, wanted).unwrap())
+    };
+    let sweep = |now| fixture.one(Write::SweepMailboxes { after: None, now }).unwrap();
+    // A year ahead, and right again: neither reading nor sweeping takes it away, nor does it stand in anybody's way.
+    fixture.one(letter(a, b, b"ahead", ahead)).unwrap();
+    fixture.one(letter(a, b, b"right", START)).unwrap();
+    sweep(START);
+    assert_eq!(read(START), [1, 2]);
+    // What is only read at the wrong time is there again afterwards.
+    assert_eq!(read(ahead), [1]);
+    assert_eq!(read(START), [1, 2]);
+    // Swept at the wrong time it is gone, as it would be in a year: whoever asked in it asks again.
+    sweep(ahead);
+    assert_eq!(read(START), [1]);
+    fixture.one(letter(a, b, b"later", START)).unwrap();
+    assert_eq!(read(START), [1, 3]);
+    fixture.one(Write::ForgetLetters { device: a, through: LetterNumber(1) }).unwrap();
+    assert_eq!(read(START), [3]);
 }

@@ -1,7 +1,7 @@
 //! Uploads in parts: what every store keeps of them, until when, and for whom.
 
 use super::{ALL, Fixture, Open, append};
-use crate::limits::{MAX_KEPT_UPLOADS, MAX_OPEN_UPLOADS};
+use crate::limits::{MAX_KEPT_UPLOADS, MAX_OPEN_UPLOADS, UPLOAD_PATIENCE};
 use crate::store::{Append, Change, Part, Range, Rejected, StagedUpload, StoredUpload, Write, Written};
 use bytes::Bytes;
 use conclave_wire::ids::{DeviceId, Seq, Timestamp, UploadId};
@@ -15,6 +15,7 @@ pub(super) fn check(open: Open<'_>) {
     each_device_reads_its_part(open);
     what_nothing_names_is_forgotten(open);
     a_device_has_few_uploads(open);
+    a_clock_that_jumps_holds_no_place(open);
     a_large_upload_is_read_and_forgotten_whole(open);
 }
 
@@ -192,5 +193,28 @@ fn a_large_upload_is_read_and_forgotten_whole(open: Open<'_>) {
     for number in [1, 2] {
         assert_eq!(fixture.one(part(alice, id(number), 0, &[])), DONE);
         assert_eq!(fixture.store.upload(&id(number)).unwrap().unwrap().devices, []);
+    }
+}
+
+/// Uploads that began while the clock was a year ahead are not forgotten for their age, but make room as all do.
+fn a_clock_that_jumps_holds_no_place(open: Open<'_>) {
+    let fixture = Fixture::of_two(open);
+    let (alice, bob) = (fixture.alice.device(), fixture.bob.device());
+    let ahead = Timestamp(1000).plus(UPLOAD_PATIENCE * 8766);
+    let stage = |number: usize, now| {
+        let deliveries = vec![(bob, Bytes::from_static(b"for bob"))];
+        let upload = id(u8::try_from(number).unwrap());
+        fixture.one(Write::StagePart(Part { upload, by: alice, number: 0, deliveries, now }))
+    };
+    let is_there =
+        |number: usize| fixture.store.upload(&id(u8::try_from(number).unwrap())).unwrap().is_some();
+    for number in 0..MAX_OPEN_UPLOADS {
+        assert_eq!(stage(number, ahead), DONE);
+    }
+    fixture.one(Write::ForgetUploads { before: Timestamp(2000) }).unwrap();
+    assert!((0..MAX_OPEN_UPLOADS).all(is_there));
+    for number in MAX_OPEN_UPLOADS..2 * MAX_OPEN_UPLOADS {
+        assert_eq!(stage(number, Timestamp(1000)), DONE);
+        assert!(!is_there(number - MAX_OPEN_UPLOADS) && is_there(number));
     }
 }
