@@ -37,6 +37,9 @@ pub(crate) const REQUESTS_PER_MINUTE: u32 = 12_000;
 /// Devices whose prekeys one device asks for in an hour: it makes two groups of thousands.
 pub(crate) const PREKEYS_PER_HOUR: u32 = 10_000;
 
+/// Groups that one account founds in an hour: a program that mirrors another network, room by room. Each is kept for ever.
+pub(crate) const FOUNDINGS_PER_HOUR: u32 = 200;
+
 /// How often addresses and devices that were not heard of lately are forgotten.
 pub(crate) const FORGET_RATES_EVERY: Duration = Duration::from_secs(60);
 

@@ -185,7 +185,8 @@ impl CommitUpload {
         &self.unverified.claimed().operations
     }
 
-    fn is_genesis(&self) -> bool {
+    /// Whether it founds a group.
+    pub(crate) fn is_genesis(&self) -> bool {
         self.unverified.claimed().epoch == Epoch(0)
     }
 }

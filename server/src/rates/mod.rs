@@ -8,10 +8,10 @@ mod peer;
 pub(crate) use peer::{Peer, TrustedProxies};
 
 use crate::limits::{
-    CONNECTIONS_PER_MINUTE, FORGET_RATES_EVERY, PREKEYS_PER_HOUR, REGISTRATIONS_PER_HOUR, RENEWALS_PER_HOUR,
-    REQUESTS_PER_MINUTE,
+    CONNECTIONS_PER_MINUTE, FORGET_RATES_EVERY, FOUNDINGS_PER_HOUR, PREKEYS_PER_HOUR, REGISTRATIONS_PER_HOUR,
+    RENEWALS_PER_HOUR, REQUESTS_PER_MINUTE,
 };
-use conclave_wire::ids::{DeviceId, GroupId};
+use conclave_wire::ids::{AccountId, DeviceId, GroupId};
 use conclave_wire::reply::Refusal;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
@@ -28,6 +28,7 @@ pub(crate) struct Rates {
     requests: Limit<DeviceId>,
     prekeys: Limit<DeviceId>,
     renewals: Limit<(DeviceId, GroupId)>,
+    foundings: Limit<AccountId>,
     clock: DefaultClock,
     /// When what was not heard of lately was last forgotten.
     forgot: Mutex<Instant>,
@@ -41,6 +42,7 @@ impl Default for Rates {
             requests: Limit::new("requests of one device", per_minute(REQUESTS_PER_MINUTE)),
             prekeys: Limit::new("prekeys that one device asks for", per_hour(PREKEYS_PER_HOUR)),
             renewals: Limit::new("heals and updates of one device in a group", per_hour(RENEWALS_PER_HOUR)),
+            foundings: Limit::new("groups that one account founds", per_hour(FOUNDINGS_PER_HOUR)),
             clock: DefaultClock::default(),
             forgot: Mutex::new(Instant::now()),
         }
@@ -74,6 +76,11 @@ impl Rates {
         peer.address().map_or(Ok(()), |_| self.renewals.take(&self.clock, &(device, group), 1))
     }
 
+    /// An account founds a group, from whichever of its devices.
+    pub(crate) fn found(&self, peer: Peer, account: AccountId) -> Result<(), Refusal> {
+        peer.address().map_or(Ok(()), |_| self.foundings.take(&self.clock, &account, 1))
+    }
+
     /// Forgets now and then who has not been heard of lately.
     pub(crate) fn forget(&self) {
         let mut forgot = self.forgot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,6 +93,7 @@ impl Rates {
         self.requests.forget();
         self.prekeys.forget();
         self.renewals.forget();
+        self.foundings.forget();
     }
 }
 

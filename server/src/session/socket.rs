@@ -118,6 +118,10 @@ impl Socket {
                 let renewal = rates.renew(peer, identity.device, upload.group());
                 (id, renewal.and_then(|()| rates.ask(peer, identity.device)))
             }
+            Action::Perform(id, identity, Task::Commit(upload)) if upload.is_genesis() => {
+                let founding = rates.found(peer, identity.account);
+                (id, founding.and_then(|()| rates.ask(peer, identity.device)))
+            }
             Action::Perform(id, identity, _)
             | Action::Append(id, identity, ..)
             | Action::Subscribe(id, identity, _) => (id, rates.ask(peer, identity.device)),
