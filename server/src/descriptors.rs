@@ -31,7 +31,7 @@ impl Descriptors {
     /// Connections that each of so many workers may have; beyond it they wait to be accepted.
     pub(crate) fn connections_per_worker(self, workers: usize) -> usize {
         let of_all = self.limit.saturating_sub(self.reserved);
-        (of_all / workers.max(1)).clamp(1, MAX_CONNECTIONS_PER_WORKER)
+        of_all.div_ceil(workers.max(1)).clamp(1, MAX_CONNECTIONS_PER_WORKER)
     }
 
     /// Files that the embedded store may keep open to read from: what is left for journals, compaction, the database's
@@ -41,6 +41,12 @@ impl Descriptors {
         const FEWEST: usize = 10;
         (self.reserved / 2).max(FEWEST)
     }
+}
+
+/// How many files a process must be allowed to open before its server takes so many connections at once.
+pub fn files_for_connections(connections: usize) -> u64 {
+    let reserved = connections.min(RESERVED_FILES);
+    u64::try_from(connections.saturating_add(reserved)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -62,6 +68,8 @@ mod tests {
         for limit in [100, 1024, 4096, 20_000, 65_536] {
             for workers in [1, 2, 3, 64] {
                 let (connections, of_store) = share(limit, workers);
+                let needed = usize::try_from(files_for_connections(connections * workers)).unwrap();
+                assert!(Descriptors::of(needed).connections_per_worker(workers) >= connections);
                 assert!(connections * workers + of_store < limit.max(workers + 11), "{limit} {workers}");
             }
         }

@@ -43,6 +43,7 @@ mod watch;
 pub use admission::{Admission, InviteError, NoAdmission, Terms, invite};
 pub use check::{Checked, check};
 pub use config::Config;
+pub use descriptors::files_for_connections;
 pub use error::{ConfigError, StartError};
 pub use limits::MAX_CONNECTIONS_PER_WORKER;
 pub use server::{Server, raise_open_file_limit};

@@ -58,6 +58,10 @@ struct Control {
 
 impl Server {
     /// Opens the data directory, listens, and returns when connections are accepted. Works on any runtime.
+    ///
+    /// Takes as many connections as the process' limit on open files leaves room for at this moment, after what is kept for the
+    /// store: call [`raise_open_file_limit`] before. What it logs has no contents; of libraries below it, the database's
+    /// driver logs at debug level whatever it writes, so a log that is not to have it leaves that out.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         config.check()?;
         let (started, start) = oneshot::channel();

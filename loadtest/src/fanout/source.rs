@@ -2,6 +2,7 @@
 
 use super::target::Target;
 use crate::failure::Failure;
+use conclave_server::files_for_connections;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use tokio::net::{TcpSocket, TcpStream};
@@ -9,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 /// Ports that one address has for outgoing connections, by Linux's default.
 const PORTS: usize = 28_000;
 
-/// Files that a process needs besides its connections: its runtime's, and the server's store.
+/// Files that the generator needs besides its connections: its runtime's and its reports'.
 const OTHER_FILES: u64 = 512;
 
 /// The addresses 127.0.0.1, 127.0.0.2, … that connections come from in turn.
@@ -67,7 +68,9 @@ pub(super) async fn connect(to: SocketAddr, from: Option<Ipv4Addr>) -> io::Resul
 
 /// Whether this process, and a server that it starts, may open a file for each connection.
 pub(super) fn check_files(limit: u64, connections: usize) -> Result<(), Failure> {
-    let needed = (connections as u64).saturating_add(OTHER_FILES);
+    // The server keeps more back than the generator needs, or less of few.
+    let generator = (connections as u64).saturating_add(OTHER_FILES);
+    let needed = generator.max(files_for_connections(connections));
     if limit >= needed {
         return Ok(());
     }
@@ -107,8 +110,10 @@ mod tests {
 
     #[test]
     fn too_few_files_say_how_to_get_more() {
-        assert!(check_files(28_512, 28_000).is_ok());
+        assert!(check_files(30_000, 28_000).is_ok());
+        assert!(check_files(612, 100).is_ok() && check_files(611, 100).is_err());
+        assert!(check_files(2_000, 1_000).is_ok() && check_files(1_999, 1_000).is_err());
         let refused = check_files(1024, 28_000).unwrap_err().to_string();
-        assert!(refused.contains("--nofile=28512"), "{refused}");
+        assert!(refused.contains("--nofile=30000"), "{refused}");
     }
 }
