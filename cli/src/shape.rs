@@ -176,6 +176,9 @@ impl From<&Notice> for EventShape {
             NoticeKind::RemovedMe { by } => Self::by("removed_me", by, &[]),
             NoticeKind::Repaired { who: Some(who) } => Self::by("repaired", who, &[]),
             NoticeKind::Repaired { who: None } => Self { kind: "repaired", ..Self::default() },
+            NoticeKind::Trimmed { .. } => {
+                Self { kind: "trimmed", text: Some(TRIMMED.to_owned()), ..Self::default() }
+            }
             NoticeKind::Alarm { what, advice } => Self {
                 kind: "alarm",
                 text: Some(what.clone()),
@@ -187,6 +190,10 @@ impl From<&Notice> for EventShape {
         Self { group: notice.label.clone(), group_id: notice.group.to_string(), seq: notice.seq.0, ..event }
     }
 }
+
+/// What is said of entries that are no longer kept.
+pub(crate) const TRIMMED: &str =
+    "older messages are no longer on the server: this device was away for longer than it keeps them";
 
 /// A group's state in a word.
 pub(crate) fn state(state: GroupState) -> &'static str {

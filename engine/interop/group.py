@@ -9,7 +9,7 @@ from crypto import (H, KDF, Refused, ZEROS, open_, random, seal, sign, signing_p
 from padding import pad, unpad
 from pairwise import (COMMIT_SECRET, CONTENT_KEY, INITIAL, WELCOME, Context, open_delivery, seal_initial, seal_wrap)
 from roster import Public
-from structures import (COMMIT, DAY, DISTRIBUTION, HEAL, MESSAGE, RESET, SKEW, Certificate, CertificateBody, Commit, CommitBody,
+from structures import (COMMIT, DAY, DISTRIBUTION, HEAL, MESSAGE, RESET, SKEW, TRIMMED, Certificate, CertificateBody, Commit, CommitBody,
                         Distribution, DistributionBody, Message, Run, SenderKeyContent, Welcome, device_id, read_message)
 
 MESSAGES = 10_000          # of an epoch, and of a generation
@@ -260,9 +260,11 @@ class Group:
         """Processes the next entry. Returns (group, device, events): the new states, or the old ones but for the
         cursor where the entry is refused (R71). An event is a dict with `kind`, `seq` and what belongs to the kind; the
         last one is of this entry, those before it of earlier entries that this one decides on (R68)."""
-        if entry.group != self.public.group or entry.seq != self.cursor + 1:
+        follows = entry.seq > self.cursor if entry.kind == TRIMMED else entry.seq == self.cursor + 1
+        if entry.group != self.public.group or not follows:
             raise Refused(f"entry {entry.seq} is not the next of this group, {self.cursor + 1}")
-        work = {COMMIT: Group._commit, DISTRIBUTION: Group._distribution, MESSAGE: Group._message}.get(entry.kind)
+        work = {COMMIT: Group._commit, DISTRIBUTION: Group._distribution, MESSAGE: Group._message,
+                TRIMMED: Group._trimmed}.get(entry.kind)
         after, mine = copy.deepcopy(self), copy.deepcopy(me)
         try:
             if work is None:
@@ -278,6 +280,11 @@ class Group:
             after.last_distribution = entry.seq
         events[-1]["seq"] = entry.seq
         return after, mine, events
+
+    def _trimmed(self, me, entry, at):
+        if entry.body or entry.delivery is not None:
+            raise Malformed("R130: a trimmed entry holds something")
+        return [dict(kind="trimmed", first=self.cursor + 1)]
 
     def _in_my_name(self, me, entry):
         """Whether a message or distribution of this epoch claims to be this device's."""

@@ -343,7 +343,7 @@ class WelcomeAnswer(Struct):
     fields = dict(head=B32, seq=uint(), init=B32, yours=nullable(bstr()), senders=array(WelcomeSender.shape))
 
 
-COMMIT, DISTRIBUTION, MESSAGE = range(3)
+COMMIT, DISTRIBUTION, MESSAGE, TRIMMED = range(4)
 
 
 class Entry(Struct):
@@ -410,7 +410,6 @@ _refusal = variant({
     14: ("invalid commit", row(tstr)),
     15: ("wrong deliveries", row(uint(), uint())),
     16: ("invalid entry", row(tstr)),
-    17: ("trimmed", row(uint())),
     18: ("rate limited", row(tstr, uint())),
     19: ("unavailable", row()),
     20: ("mailbox full", row()),

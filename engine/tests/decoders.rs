@@ -127,6 +127,7 @@ fn sample() -> Sample {
                 let mut upload = alice.stage_key(&keys);
                 (upload.distribution, Some(upload.deliveries.remove(0)))
             }
+            EntryKind::Trimmed => unreachable!(),
             EntryKind::Message => (alice.seal(b"second").unwrap(), None),
         };
         Entry { group: log.id(), seq: next, kind, delivery, body: Opaque(body) }

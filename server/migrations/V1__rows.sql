@@ -21,6 +21,9 @@ create table conclave.invite   (home bytea, place bytea, value bytea not null, p
 create table conclave.one_time (home bytea, place bytea, value bytea not null, primary key (home, place));
 create table conclave.mailbox  (home bytea, place bytea, value bytea not null, primary key (home, place));
 create table conclave.letter   (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.kept     (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.dated    (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.trim     (home bytea, place bytea, value bytea not null, primary key (home, place));
 
 -- The last batch of each server that ever ran: what tells it, after a lost connection, whether that batch was committed.
 create table conclave.batch (server bytea primary key, number bigint not null) with (fillfactor = 50);

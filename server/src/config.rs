@@ -3,6 +3,7 @@
 use crate::admission::Admission;
 use crate::error::ConfigError;
 use crate::limits::MAX_WORKERS;
+use crate::retention::Retention;
 use crate::store::StoreLocation;
 use crate::transport::certificates::TlsFiles;
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +26,8 @@ pub struct Config {
     pub admission: Admission,
     /// Proxies in front of this server that are believed when they say for whom they speak, in `X-Forwarded-For`.
     pub trusted_proxies: Vec<IpAddr>,
+    /// What is kept of each group's log.
+    pub retention: Retention,
     /// Threads that own sockets; one per core if left out.
     pub workers: Option<usize>,
 }
@@ -40,6 +43,7 @@ impl Config {
             watch: None,
             admission: Admission::Open,
             trusted_proxies: Vec::new(),
+            retention: Retention::default(),
             workers: None,
         }
     }
@@ -67,6 +71,11 @@ impl Config {
     /// Sets which proxies are believed when they say for whom they speak.
     pub fn with_trusted_proxies(self, trusted_proxies: Vec<IpAddr>) -> Self {
         Self { trusted_proxies, ..self }
+    }
+
+    /// Sets what is kept of each group's log.
+    pub fn with_retention(self, retention: Retention) -> Self {
+        Self { retention, ..self }
     }
 
     /// Sets the number of threads that own sockets.

@@ -34,6 +34,9 @@ pub(crate) const REGISTRATIONS_PER_HOUR: u32 = 60;
 /// another network.
 pub(crate) const REQUESTS_PER_MINUTE: u32 = 12_000;
 
+/// A request counts as one for each of these that it begins: so one device has no more than 47 MiB stored in a minute.
+pub(crate) const REQUEST_BYTES: usize = 4 << 10;
+
 /// Devices whose prekeys one device asks for in an hour: it makes two groups of thousands.
 pub(crate) const PREKEYS_PER_HOUR: u32 = 10_000;
 
@@ -188,6 +191,28 @@ pub(crate) const FORGET_EVERY: Duration = Duration::from_secs(10);
 
 /// Rows of forgotten uploads deleted at once, so that nobody waits behind that.
 pub(crate) const FORGET_ROWS: usize = 4096;
+
+/// How often it is noted when a group's entries come: as exact as anybody needs it who keeps them for days.
+pub(crate) const DATE_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Bytes of a group's messages after which it is noted as well: as exact as the bound on them.
+pub(crate) const DATE_BYTES: u64 = 4 << 20;
+
+/// How far apart these notes are where messages are gone, and only what is kept longer is left.
+pub(crate) const THIN_DATES: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Groups whose logs are looked at for one step of trimming: a million in three hours.
+pub(crate) const TRIM_GROUPS: usize = 1024;
+
+/// Rows of one step of trimming, so that nobody waits behind it. As long as there are more, each batch has one.
+pub(crate) const TRIM_ROWS: usize = 1024;
+
+/// The pause between two steps where nobody writes.
+pub(crate) const TRIM_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long distributions are kept, and what hangs on an entry for a device, if messages are not kept for longer: who was
+/// away for more than a year asks members for what it missed.
+pub(crate) const KEEP_KEYS: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// Commits of one device in one group in an hour that heal it or bring an account to other devices: every member may make
 /// them, and each makes everybody else's wait.

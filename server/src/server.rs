@@ -270,6 +270,7 @@ async fn prepare(config: &Config) -> Result<Parts, StartError> {
         health: health.clone(),
         announcer,
         metrics: metrics.clone(),
+        retention: config.retention,
     };
     let (log, writer) = writer.start()?;
     let service = Arc::new(Service {

@@ -383,6 +383,7 @@ pub(crate) mod tests {
             health: health.clone(),
             announcer: None,
             metrics: metrics.clone(),
+            retention: crate::retention::Retention::default(),
         };
         let (log, _) = writer.start().unwrap();
         Arc::new(Service {

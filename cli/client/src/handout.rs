@@ -100,6 +100,7 @@ impl Client {
                 NoticeKind::RoleChanged { by: self.person(by)?, who: self.person(who)?, role }
             }
             InboxKind::RemovedMe { by } => NoticeKind::RemovedMe { by: self.person(by)? },
+            InboxKind::Trimmed { entries } => NoticeKind::Trimmed { entries },
             InboxKind::Repaired { who } => {
                 NoticeKind::Repaired { who: who.map(|who| self.person(who)).transpose()? }
             }

@@ -73,6 +73,11 @@ pub enum NoticeKind {
         /// Whose messages can be read again; `None` if it is everybody's: this device can follow the group again.
         who: Option<Person>,
     },
+    /// Entries of the log are gone, because this device was away for longer than the server keeps them.
+    Trimmed {
+        /// How many at most were messages.
+        entries: u64,
+    },
     /// Something that should not be.
     Alarm {
         /// What.

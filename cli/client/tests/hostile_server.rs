@@ -258,3 +258,45 @@ async fn told_to_wait() {
         assert!(limited, "{refused:?}");
     }
 }
+
+/// (R130) A server that keeps messages for less time than somebody was away, or says so: he is told, and whose messages he
+/// has missed shows.
+#[tokio::test]
+async fn what_is_no_longer_kept() {
+    let listener = Proxy::bind().await;
+    let own_name = listener.local_addr().unwrap().to_string();
+    let world = World::named(Some(own_name)).await;
+    let liar = Liar::run(listener, world.server.as_ref().unwrap().local_addr());
+    let (profile, unlock) = (world.profile("alice"), world.unlock());
+    let mut alice = Client::create(&profile, &unlock, name("alice"), &liar.url()).await.unwrap();
+    let bobs = world.profile("bob");
+    Client::create(&bobs, &unlock, name("bob"), &liar.url()).await.unwrap().close().await;
+    alice.create_group("team", &[name("bob")]).await.unwrap();
+    alice.send("team", "hello").await.unwrap();
+    let mut bob = Client::open(&bobs, &unlock).await.unwrap();
+    assert_eq!(support::sync(&mut bob).await.last().unwrap(), "alice: hello");
+    bob.close().await;
+    let first = alice.send("team", "gone").await.unwrap().seq;
+    let last = alice.send("team", "gone as well").await.unwrap().seq;
+    alice.send("team", "kept").await.unwrap();
+    liar.lie(move |_, mut frame| {
+        match &mut frame {
+            ServerFrame::Push { entry } if entry.seq == first => return None,
+            ServerFrame::Push { entry } if entry.seq == last => *entry = Entry::trimmed(entry.group, last),
+            ServerFrame::Reply { reply: Reply::Page { entries, .. }, .. } => {
+                entries.retain(|entry| entry.seq != first);
+                let gone = entries.iter_mut().filter(|entry| entry.seq == last);
+                gone.for_each(|entry| *entry = Entry::trimmed(entry.group, last));
+            }
+            _ => {}
+        }
+        Some(frame)
+    });
+    let mut bob = Client::open(&bobs, &unlock).await.unwrap();
+    let told = support::sync(&mut bob).await;
+    let alarm = "ALARM a message of the same sender before this one is missing";
+    assert_eq!(told, ["trimmed 2", alarm, "alice: kept"]);
+    liar.be_honest();
+    alice.send("team", "and on").await.unwrap();
+    assert_eq!(support::next(&mut bob).await, "alice: and on");
+}

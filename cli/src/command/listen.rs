@@ -62,6 +62,7 @@ fn notice_text(notice: &Notice) -> String {
         NoticeKind::Repaired { who: None } => {
             format!("#{}  * this device can follow the group again", notice.seq)
         }
+        NoticeKind::Trimmed { .. } => format!("#{}  * {}", notice.seq, shape::TRIMMED),
         NoticeKind::Alarm { what, advice } => {
             format!("#{}  ! {}\n    → {}", notice.seq, escape::line(what), escape::line(advice))
         }

@@ -82,6 +82,14 @@ pub enum Event {
         /// The author's device, if what it delivered is on a pairwise chain that we do not have.
         lost_chain: Option<DeviceId>,
     },
+    /// Entries that the server no longer keeps, or so it says: the group's messages among them are lost to this device.
+    /// Whose they were, the continuity of those that follow tells.
+    Trimmed {
+        /// The first of them.
+        first: Seq,
+        /// The last.
+        last: Seq,
+    },
     /// This device was removed. Its secrets of the group are erased; nothing follows.
     Removed {
         /// Whose commit it was.

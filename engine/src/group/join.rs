@@ -150,7 +150,7 @@ impl Newcomer {
     /// state was lost (R95). Begin with the commit that added this device last, or with the genesis, and leave nothing out;
     /// what is not passed is not counted.
     pub fn pass(&mut self, device: &Device, entry: &Entry) -> Result<(), JoinError> {
-        let follows = self.past.passed.is_none_or(|passed| passed.next() == Some(entry.seq));
+        let follows = self.past.passed.is_none_or(|passed| entry.follows(passed));
         let begins = self.past.passed.is_some() || entry.kind == EntryKind::Commit;
         if entry.group != self.id || !follows || !begins {
             return Err(JoinError::Order);
@@ -172,7 +172,7 @@ impl Newcomer {
                 let next = own.map(|own| own.next().unwrap_or(own));
                 self.past.next_generation = self.past.next_generation.max(next.unwrap_or_default());
             }
-            EntryKind::Message => {}
+            EntryKind::Message | EntryKind::Trimmed => {}
         }
         self.past.passed = Some(entry.seq);
         Ok(())

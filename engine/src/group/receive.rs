@@ -1,6 +1,6 @@
 //! Taking the log, entry by entry.
 
-use super::event::Received;
+use super::event::{Event, Received};
 use super::state::Group;
 use super::unverified::ForgedMember;
 use crate::device::Device;
@@ -194,6 +194,7 @@ impl Group {
             EntryKind::Commit => self.receive_commit(device, entry, now, &mut changes)?,
             EntryKind::Distribution => self.receive_distribution(device, entry, now, &mut changes)?,
             EntryKind::Message => self.receive_message(entry, now, &mut recovered, &mut changes)?,
+            EntryKind::Trimmed => self.receive_trimmed(entry)?,
         };
         self.pass(entry, &mut changes);
         Ok(Received { event, recovered, changes })
@@ -209,12 +210,23 @@ impl Group {
         Ok(changes)
     }
 
+    /// Whose messages are gone the links of those that follow tell (R65), as if the server had dropped them.
+    fn receive_trimmed(&self, entry: &Entry) -> Result<Event, ReceiveError> {
+        if !entry.body.0.is_empty() || entry.delivery.is_some() {
+            return Err(
+                DecodeError::Trailing { structure: "trimmed entry", bytes: entry.body.0.len() }.into()
+            );
+        }
+        let first = self.cursor.next().unwrap_or(entry.seq);
+        Ok(Event::Trimmed { first, last: entry.seq })
+    }
+
     pub(super) fn check_position(&self, entry: &Entry) -> Result<(), ReceiveError> {
         if entry.group != self.id() {
             return Err(ReceiveError::Group);
         }
-        let expected = self.cursor.next().unwrap_or(self.cursor);
-        if entry.seq != expected || entry.seq == self.cursor {
+        if !entry.follows(self.cursor) {
+            let expected = self.cursor.next().unwrap_or(self.cursor);
             return Err(ReceiveError::OutOfOrder { expected, found: entry.seq });
         }
         Ok(())

@@ -273,7 +273,6 @@ fn refusals() -> Vec<(&'static str, Refusal, Vec<u8>)> {
             variant(15, &[uint(2), uint(1)]),
         ),
         ("invalid entry", Refusal::InvalidEntry { reason: why() }, variant(16, &[text("why")])),
-        ("trimmed", Refusal::Trimmed { from: Seq(100) }, variant(17, &[uint(100)])),
         (
             "rate limited",
             Refusal::RateLimited { limit: why(), retry_after_ms: 1500 },

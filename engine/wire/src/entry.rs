@@ -16,6 +16,9 @@ pub enum EntryKind {
     /// A [`crate::message`].
     #[n(2)]
     Message,
+    /// In place of entries that are no longer kept: all from the one after the reader's last up to this position. No body.
+    #[n(3)]
+    Trimmed,
 }
 
 /// One entry of a group's log.
@@ -24,7 +27,7 @@ pub struct Entry {
     /// The group.
     #[n(0)]
     pub group: GroupId,
-    /// Position in the group's log, contiguous from 1.
+    /// Position in the group's log, contiguous from 1; the last one of what is no longer kept.
     #[n(1)]
     pub seq: Seq,
     /// What the body is.
@@ -37,4 +40,19 @@ pub struct Entry {
     /// The encoded commit, distribution or message.
     #[n(4)]
     pub body: Opaque,
+}
+
+impl Entry {
+    /// Says of a log that nothing is kept of it up to `seq`, beside what comes before this.
+    pub fn trimmed(group: GroupId, seq: Seq) -> Self {
+        Self { group, seq, kind: EntryKind::Trimmed, delivery: None, body: Opaque(Vec::new()) }
+    }
+
+    /// Whether it comes right after the entry at `cursor`.
+    pub fn follows(&self, cursor: Seq) -> bool {
+        match self.kind {
+            EntryKind::Trimmed => self.seq > cursor,
+            _ => self.seq > cursor && cursor.next() == Some(self.seq),
+        }
+    }
 }

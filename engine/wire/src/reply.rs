@@ -241,14 +241,6 @@ pub enum Refusal {
         #[n(0)]
         reason: String,
     },
-    /// Entries that were asked for are no longer kept.
-    #[n(17)]
-    #[error("the log is kept from {from} on")]
-    Trimmed {
-        /// The first entry kept.
-        #[n(0)]
-        from: Seq,
-    },
     /// A limit was reached.
     #[n(18)]
     #[error("limit reached: {limit}; try again in {retry_after_ms} ms")]

@@ -91,7 +91,10 @@ impl Seat {
                 return;
             }
         }
-        if kind == EntryKind::Message {
+        if kind == EntryKind::Trimmed {
+            // Nothing is old enough for that while anything is measured.
+            self.violation(hands, &Violation::Nonsense(format!("entry {seq} is no longer kept")));
+        } else if kind == EntryKind::Message {
             self.message(hands, now, frame, seq, body);
         } else {
             self.change(hands, frame, seq);

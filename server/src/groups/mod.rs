@@ -106,7 +106,14 @@ fn check_message(stored: &StoredGroup, author: &Identity, message: Opaque) -> Re
         return Err(invalid("the message is under another member's leaf").into());
     }
     let change = Change::Message(public.epoch());
-    Ok(Append { group: public.id(), change, body: message.0.into(), deliveries: Vec::new(), staged: None })
+    Ok(Append {
+        group: public.id(),
+        change,
+        body: message.0.into(),
+        deliveries: Vec::new(),
+        staged: None,
+        now: clock::now(),
+    })
 }
 
 /// A distribution: by a member, for this group and epoch, with one delivery for each other device.
@@ -142,7 +149,14 @@ fn check_distribution(
     // A device that cannot be reached has an empty one.
     let deliveries = deliveries.into_iter().filter(|(_, delivery)| !delivery.is_empty()).collect();
     let change = Change::Distribution(public.epoch());
-    Ok(Append { group: public.id(), change, body: distribution.0.into(), deliveries, staged })
+    Ok(Append {
+        group: public.id(),
+        change,
+        body: distribution.0.into(),
+        deliveries,
+        staged,
+        now: clock::now(),
+    })
 }
 
 /// A commit with everything that hangs on it, as it came.
@@ -238,7 +252,14 @@ pub(crate) fn check_commit(
     let Fitting { deliveries, staged } =
         attached.fit(&author.device, &recipients, &newcomers, upload.commit.0.len())?;
     let change = Change::Commit(Box::new(step));
-    Ok(CheckedCommit::New(Append { group, change, body: upload.commit.0.into(), deliveries, staged }))
+    Ok(CheckedCommit::New(Append {
+        group,
+        change,
+        body: upload.commit.0.into(),
+        deliveries,
+        staged,
+        now: clock::now(),
+    }))
 }
 
 fn unfit_commit(error: CommitError) -> Unfit {

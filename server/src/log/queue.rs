@@ -122,6 +122,7 @@ fn cost(write: &Write) -> u32 {
         Write::Acknowledge { .. }
         | Write::ForgetUploads { .. }
         | Write::ForgetLetters { .. }
+        | Write::TrimLogs { .. }
         | Write::SweepMailboxes { .. } => 0,
     };
     u32::try_from((bytes + WRITE_OVERHEAD).min(LOG_QUEUE_BYTES)).unwrap_or(u32::MAX)

@@ -9,7 +9,9 @@ use conclave_wire::reply::{Refusal, Reply};
 pub(super) fn reply(write: &Write, outcome: Option<&Result<Written, Rejected>>) -> Reply {
     let refusal = match outcome {
         None => Refusal::Unavailable,
-        Some(Ok(Written::Done | Written::ManifestChanged | Written::SweptTo(_))) => return Reply::Done,
+        Some(Ok(
+            Written::Done | Written::ManifestChanged | Written::SweptTo(_) | Written::Trimmed { .. },
+        )) => return Reply::Done,
         Some(Ok(Written::OneTimeLeft(left))) => return Reply::OneTimeLeft { left: *left },
         Some(Ok(Written::OneTimeTaken(taken))) => {
             return Reply::Prekeys { prekeys: Vec::new(), one_time: Some(taken.clone()) };

@@ -5,16 +5,19 @@
 use super::queue::{Answer, LogQueue, Order};
 use super::reply::reply;
 use super::{Acknowledgements, Health};
-use crate::clock;
+use crate::clock::{self, Pace};
 use crate::error::StartError;
 use crate::fanout::{Hubs, Particular, Published, frame};
 use crate::groups::GroupCache;
-use crate::limits::{ACKNOWLEDGE_EVERY, BATCH_BYTES, BATCH_WRITES, FORGET_EVERY, UPLOAD_PATIENCE};
+use crate::limits::{
+    ACKNOWLEDGE_EVERY, BATCH_BYTES, BATCH_WRITES, FORGET_EVERY, TRIM_PAUSE, UPLOAD_PATIENCE,
+};
 use crate::metrics::Metrics;
 use crate::nodes::{Announcement, Announcer, NewEntries};
+use crate::retention::Retention;
 use crate::store::{Append, Change, Consequence, Rejected, Store, Write, Written};
 use conclave_wire::entry::EntryKind;
-use conclave_wire::ids::{DeviceId, Seq};
+use conclave_wire::ids::{DeviceId, GroupId, Seq};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
@@ -31,6 +34,8 @@ pub(crate) struct Writer {
     /// The way to tell other nodes, if there may be any.
     pub(crate) announcer: Option<Announcer>,
     pub(crate) metrics: Arc<Metrics>,
+    /// What logs keep.
+    pub(crate) retention: Retention,
 }
 
 impl Writer {
@@ -44,6 +49,9 @@ impl Writer {
             acknowledged: Instant::now(),
             forgot: Instant::now(),
             swept: None,
+            trimmed: None,
+            trimming: false,
+            pace: Pace::new(),
             unanswered: Vec::new(),
         };
         let thread = std::thread::Builder::new().name("conclave-log".to_owned());
@@ -62,6 +70,12 @@ struct Run {
     forgot: Instant,
     /// The last mailbox that was swept, until the next round begins.
     swept: Option<DeviceId>,
+    /// The last group whose log was trimmed, until the next round begins.
+    trimmed: Option<GroupId>,
+    /// Whether there is more to trim at once.
+    trimming: bool,
+    /// Whether there is a clock to trim by.
+    pace: Pace,
     /// Who must not be answered, as long as their connections may still be open: dropping an answer is one.
     unanswered: Vec<Answer>,
 }
@@ -115,7 +129,8 @@ impl Run {
     fn run(mut self) {
         loop {
             let mut batch = Batch::default();
-            match self.queue.recv_timeout(ACKNOWLEDGE_EVERY) {
+            let patience = if self.trimming { TRIM_PAUSE } else { ACKNOWLEDGE_EVERY };
+            match self.queue.recv_timeout(patience) {
                 Ok(order) => batch.take(order),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
@@ -129,7 +144,13 @@ impl Run {
                 batch.take(order);
             }
             // Also finds out whether a store that could not be written to can be again.
-            if self.forgot.elapsed() >= FORGET_EVERY || self.writer.health.is_troubled() {
+            let due = self.forgot.elapsed() >= FORGET_EVERY;
+            if (due || self.trimming) && self.pace.is_steady() {
+                let keep = self.writer.retention.now();
+                batch.writes.push(Write::TrimLogs { after: self.trimmed, keep });
+            }
+            self.trimming = false;
+            if due || self.writer.health.is_troubled() {
                 self.forgot = Instant::now();
                 // After the others, whose answers stand in the same order.
                 batch.writes.push(Write::ForgetUploads { before: clock::ago(UPLOAD_PATIENCE) });
@@ -231,6 +252,10 @@ impl Run {
                     news.accounts.push(registration.account);
                 }
                 (Write::SweepMailboxes { .. }, Some(Ok(Written::SweptTo(last)))) => self.swept = last,
+                (Write::TrimLogs { .. }, Some(Ok(Written::Trimmed { to, entries, more }))) => {
+                    self.writer.metrics.trimmed(entries);
+                    (self.trimmed, self.trimming) = (to, more);
+                }
                 _ => {}
             }
         }
@@ -334,6 +359,7 @@ mod tests {
                 health: health.clone(),
                 announcer: None,
                 metrics: Arc::new(Metrics::new().unwrap()),
+                retention: Retention::default(),
             };
             let (log, thread) = writer.start().unwrap();
             let alice = Person::new("alice");

@@ -31,6 +31,7 @@ pub(crate) struct Metrics {
     most: Gauge,
     logins: [Counter; 2],
     entries: [Counter; 3],
+    trimmed: Counter,
     /// Frames that were queued for members when they came.
     pub(crate) pushes: Counter,
     /// Subscriptions that were sent to the log: when they began, too slow, or without an entry in between.
@@ -67,6 +68,7 @@ impl Metrics {
                 .map(|outcome| counter!("conclave_logins_total", "outcome" => outcome)),
             entries: ["commit", "distribution", "message"]
                 .map(|kind| counter!("conclave_entries_total", "kind" => kind)),
+            trimmed: counter!("conclave_trimmed_entries_total"),
             pushes: counter!("conclave_pushes_total"),
             fell_behind: counter!("conclave_fell_behind_total"),
             batch: histogram!("conclave_batch_writes"),
@@ -108,6 +110,11 @@ impl Metrics {
         }
     }
 
+    /// So many entries are no longer kept.
+    pub(crate) fn trimmed(&self, entries: u64) {
+        self.trimmed.increment(entries);
+    }
+
     /// An answer goes out; refusals are counted.
     pub(crate) fn answered(&self, reply: &Reply) {
         if let Reply::Refused { refusal } = reply {
@@ -139,6 +146,10 @@ fn describe() {
     describe_gauge!("conclave_connections_max", "Sockets that may be open; further ones wait.");
     describe_counter!("conclave_logins_total", "Logins and registrations, by whether they were accepted.");
     describe_counter!("conclave_entries_total", "Entries that were stored, by kind.");
+    describe_counter!(
+        "conclave_trimmed_entries_total",
+        "Entries that were deleted because they are too old, or their group has too much."
+    );
     describe_counter!("conclave_pushes_total", "Entries that were queued for members as they came.");
     describe_counter!(
         "conclave_fell_behind_total",

@@ -38,7 +38,6 @@ reasons! {
     Refusal::InvalidCommit { .. } => "invalid_commit",
     Refusal::WrongDeliveries { .. } => "wrong_deliveries",
     Refusal::InvalidEntry { .. } => "invalid_entry",
-    Refusal::Trimmed { .. } => "trimmed",
     Refusal::RateLimited { .. } => "rate_limited",
     Refusal::Unavailable => "unavailable",
     Refusal::RegistrationClosed => "registration_closed",

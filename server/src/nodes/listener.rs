@@ -102,7 +102,7 @@ fn published(group: GroupId, entry: LogEntry) -> Published {
             let frame = frame::push_of(group, seq, kind, &body, None);
             Published { group, seq, frame: Some(frame), particular: None }
         }
-        EntryKind::Distribution => in_the_log(group, seq),
+        EntryKind::Distribution | EntryKind::Trimmed => in_the_log(group, seq),
         EntryKind::Commit => {
             let added = newcomers(&body);
             let deliveries = HashMap::new();

@@ -9,7 +9,7 @@ pub(crate) use peer::{Peer, TrustedProxies};
 
 use crate::limits::{
     CONNECTIONS_PER_MINUTE, FORGET_RATES_EVERY, FOUNDINGS_PER_HOUR, PREKEYS_PER_HOUR, REGISTRATIONS_PER_HOUR,
-    RENEWALS_PER_HOUR, REQUESTS_PER_MINUTE,
+    RENEWALS_PER_HOUR, REQUEST_BYTES, REQUESTS_PER_MINUTE,
 };
 use conclave_wire::ids::{AccountId, DeviceId, GroupId};
 use conclave_wire::reply::Refusal;
@@ -60,9 +60,11 @@ impl Rates {
         peer.address().map_or(Ok(()), |address| self.registrations.take(&self.clock, &address, 1))
     }
 
-    /// A device asks for something.
-    pub(crate) fn ask(&self, peer: Peer, device: DeviceId) -> Result<(), Refusal> {
-        peer.address().map_or(Ok(()), |_| self.requests.take(&self.clock, &device, 1))
+    /// A device asks for something, in a request of so many bytes. A long one counts as several, so that what one device
+    /// has stored in a minute is bounded too.
+    pub(crate) fn ask(&self, peer: Peer, device: DeviceId, bytes: usize) -> Result<(), Refusal> {
+        let count = u32::try_from(bytes / REQUEST_BYTES).unwrap_or(u32::MAX).saturating_add(1);
+        peer.address().map_or(Ok(()), |_| self.requests.take(&self.clock, &device, count))
     }
 
     /// A device asks for the prekeys of so many.
@@ -181,6 +183,19 @@ mod tests {
         assert!(ask(2).is_err());
         ask(1).unwrap();
         assert!(ask(usize::MAX).is_err());
+    }
+
+    #[test]
+    fn long_requests_count_as_several() {
+        let rates = Rates::default();
+        let ask = |device, bytes| rates.ask(peer("203.0.113.1"), DeviceId::from_bytes([device; 32]), bytes);
+        let longest = conclave_wire::limits::MAX_FRAME;
+        let most = REQUESTS_PER_MINUTE as usize / (longest / REQUEST_BYTES + 1);
+        (0..most).for_each(|_| ask(1, longest).unwrap());
+        assert!(ask(1, longest).is_err());
+        // What comes back meanwhile is less than one of these.
+        (0..REQUESTS_PER_MINUTE - 100).for_each(|_| ask(2, REQUEST_BYTES - 1).unwrap());
+        assert!(ask(2, longest).is_err());
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Socket {
             Incoming::Close(code) => return Err(End::Answer(code.unwrap_or(CloseCode::Normal))),
             Incoming::Request(bytes) => {
                 let action = self.session.receive(&bytes);
-                let action = self.limited(action);
+                let action = self.limited(action, bytes.len());
                 // Boxed: an idle connection would keep room for the largest request.
                 Box::pin(self.act(action)).await?;
             }
@@ -105,26 +105,27 @@ impl Socket {
         Ok(())
     }
 
-    /// The same, unless somebody asks too often.
-    fn limited(&self, action: Action) -> Action {
+    /// The same, unless somebody asks too often, or for too much.
+    fn limited(&self, action: Action, bytes: usize) -> Action {
         let (rates, peer) = (&self.hub.service.rates, self.peer);
+        let ask = |identity: &Identity| rates.ask(peer, identity.device, bytes);
         let (id, within) = match &action {
             Action::Register(id, ..) => (id, rates.register(peer)),
             Action::Perform(id, identity, Task::Prekeys(devices)) => {
                 let prekeys = rates.ask_prekeys(peer, identity.device, devices.len());
-                (id, prekeys.and_then(|()| rates.ask(peer, identity.device)))
+                (id, prekeys.and_then(|()| ask(identity)))
             }
             Action::Perform(id, identity, Task::Commit(upload)) if upload.renews() => {
                 let renewal = rates.renew(peer, identity.device, upload.group());
-                (id, renewal.and_then(|()| rates.ask(peer, identity.device)))
+                (id, renewal.and_then(|()| ask(identity)))
             }
             Action::Perform(id, identity, Task::Commit(upload)) if upload.is_genesis() => {
                 let founding = rates.found(peer, identity.account);
-                (id, founding.and_then(|()| rates.ask(peer, identity.device)))
+                (id, founding.and_then(|()| ask(identity)))
             }
             Action::Perform(id, identity, _)
             | Action::Append(id, identity, ..)
-            | Action::Subscribe(id, identity, _) => (id, rates.ask(peer, identity.device)),
+            | Action::Subscribe(id, identity, _) => (id, ask(identity)),
             Action::LogIn(id, _) | Action::Refuse(id, _) | Action::End(id, ..) => (id, Ok(())),
         };
         match within {

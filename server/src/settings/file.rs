@@ -131,6 +131,8 @@ mod tests {
             registration: Some(Admission::Invite),
             trust_proxy: Some(proxies),
             workers: Some(4),
+            keep_messages: Some(_),
+            keep_bytes: Some(_),
             log_format: Some(LogFormat::Json),
         } = settings
         else {

@@ -5,6 +5,7 @@ use super::log_format::LogFormat;
 use crate::admission::Admission;
 use crate::config::Config;
 use crate::error::ConfigError;
+use crate::retention::{KeepBytes, KeepMessages, Retention};
 use crate::store::StoreLocation;
 use crate::transport::certificates::TlsFiles;
 use clap::Args;
@@ -56,6 +57,16 @@ pub struct Settings {
     #[serde(deserialize_with = "several")]
     pub trust_proxy: Option<Vec<IpAddr>>,
 
+    /// How long messages are kept, in days [default: 90d]
+    #[arg(long, value_name = "DAYS", env = "CONCLAVE_KEEP_MESSAGES")]
+    #[serde(deserialize_with = "parsed")]
+    pub keep_messages: Option<KeepMessages>,
+
+    /// How many bytes of messages are kept of one group, in MiB, GiB or TiB [default: 1GiB]
+    #[arg(long, value_name = "SIZE", env = "CONCLAVE_KEEP_BYTES")]
+    #[serde(deserialize_with = "parsed")]
+    pub keep_bytes: Option<KeepBytes>,
+
     /// Threads that own sockets [default: one per core]
     #[arg(long, value_name = "N", env = "CONCLAVE_WORKERS")]
     #[serde(deserialize_with = "number")]
@@ -81,6 +92,8 @@ impl Settings {
             metrics_listen,
             registration,
             trust_proxy,
+            keep_messages,
+            keep_bytes,
             workers,
             log_format,
         } = self;
@@ -93,6 +106,8 @@ impl Settings {
             metrics_listen: metrics_listen.or(other.metrics_listen),
             registration: registration.or(other.registration),
             trust_proxy: trust_proxy.or(other.trust_proxy),
+            keep_messages: keep_messages.or(other.keep_messages),
+            keep_bytes: keep_bytes.or(other.keep_bytes),
             workers: workers.or(other.workers),
             log_format: log_format.or(other.log_format),
         }
@@ -116,6 +131,10 @@ impl Settings {
             watch: self.metrics_listen,
             admission: self.registration.unwrap_or_default(),
             trusted_proxies: self.trust_proxy.unwrap_or_default(),
+            retention: Retention {
+                messages: self.keep_messages.unwrap_or_default(),
+                group_bytes: self.keep_bytes.unwrap_or_default(),
+            },
             workers: self.workers,
         };
         config.check()?;
@@ -142,6 +161,8 @@ mod tests {
             metrics_listen: Some("127.0.0.1:2".parse().unwrap()),
             registration: Some(Admission::Closed),
             trust_proxy: Some(vec!["10.0.0.1".parse().unwrap()]),
+            keep_messages: Some("7d".parse().unwrap()),
+            keep_bytes: Some("64MiB".parse().unwrap()),
             workers: Some(3),
             log_format: Some(LogFormat::Json),
         }
@@ -161,6 +182,8 @@ mod tests {
     fn what_belongs_together_is_together() {
         let config = all().config().unwrap();
         assert_eq!((config.admission, config.workers), (Admission::Closed, Some(3)));
+        let retention = Retention { messages: "7d".parse().unwrap(), group_bytes: "64MiB".parse().unwrap() };
+        assert_eq!(config.retention, retention);
         let refused = |settings: Settings| settings.config().unwrap_err();
         let half = refused(Settings { tls_key: None, ..all() });
         assert_eq!(half, ConfigError::HalfTls { given: "tls-cert", missing: "tls-key" });

@@ -3,6 +3,7 @@
 mod invites;
 mod mailbox;
 mod one_time;
+mod trim;
 mod uploads;
 
 use super::{
@@ -13,7 +14,7 @@ use crate::people::{Person, Room};
 use bytes::Bytes;
 use conclave_wire::commit::UnverifiedCommit;
 use conclave_wire::entry::EntryKind;
-use conclave_wire::ids::{DeviceId, Epoch, GroupId, ManifestVersion, Opaque, Seq};
+use conclave_wire::ids::{DeviceId, Epoch, GroupId, ManifestVersion, Opaque, Seq, Timestamp};
 use conclave_wire::public_group::PublicGroup;
 use conclave_wire::reply::Membership;
 use conclave_wire::request::Cursor;
@@ -41,6 +42,7 @@ pub(crate) fn check(open: Open<'_>) {
     invites::check(open);
     one_time::check(open);
     mailbox::check(open);
+    trim::check(open);
 }
 
 /// A group with the store that has it.
@@ -106,7 +108,7 @@ pub(crate) fn append(
     deliveries: Vec<(DeviceId, Bytes)>,
 ) -> Write {
     let body = Bytes::copy_from_slice(body);
-    Write::Append(Append { group, change, body, deliveries, staged: None })
+    Write::Append(Append { group, change, body, deliveries, staged: None, now: Timestamp(0) })
 }
 
 /// The entry that begins a group.

@@ -243,10 +243,30 @@ impl Store for Embedded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::contract;
+    use crate::people::{Person, Room};
+    use crate::store::{Change, contract};
+    use conclave_wire::ids::{Epoch, Seq};
 
     #[test]
     fn keeps_the_contract() {
         contract::check(&|dir| Box::new(Embedded::open(dir).unwrap()));
+    }
+
+    /// A hole that nothing explains is not read over.
+    #[test]
+    fn a_lost_entry_is_no_trimmed_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Embedded::open(dir.path()).unwrap();
+        let alice = Person::new("alice");
+        let (genesis, room) = Room::genesis(&alice, 1);
+        let message = || contract::append(room.id(), Change::Message(Epoch(0)), b"m", Vec::new());
+        store.write(&[contract::genesis_of(&genesis), message(), message()]).unwrap();
+        let bounds = PageBounds { entries: 10, bytes: 1 << 20 };
+        for lost in [2_u64, 3] {
+            let key = [room.id().as_bytes().as_slice(), &lost.to_be_bytes()].concat();
+            store.remove(Table::Log, &key).unwrap();
+            let read = store.read(&alice.device(), &room.id(), Range::After(Seq(lost - 1)), bounds);
+            assert!(matches!(read, Err(StoreError::Damaged("log: an entry is missing"))), "{read:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The data directory: whose it is, and in which format.
 //!
 //! ```text
-//!     DIR/format   "conclave-server data format 1\n", written before anything else
+//!     DIR/format   "conclave-server data format 2\n", written before anything else
 //!     DIR/lock     locked while a server runs; the operating system lets go of it even after kill -9
 //!     DIR/fjall/   the storage engine's own files
 //! ```
@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// The format that this server reads and writes. Changes with what [`super::embedded`] stores.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 const PREFIX: &str = "conclave-server data format ";
 

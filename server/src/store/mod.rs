@@ -135,6 +135,24 @@ pub(crate) enum Write {
         /// The time.
         now: Timestamp,
     },
+    /// Deletes, in small steps, what the next few groups' logs keep no longer.
+    TrimLogs {
+        /// Those after this group; `None` begins with the first.
+        after: Option<GroupId>,
+        /// What they keep.
+        keep: Keep,
+    },
+}
+
+/// What logs keep, seen from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keep {
+    /// Messages from this time on.
+    pub(crate) messages: Timestamp,
+    /// Distributions from this time on, and what hangs on an entry for a device. Not later than `messages`.
+    pub(crate) keys: Timestamp,
+    /// Bytes of messages in one group; the oldest go.
+    pub(crate) group_bytes: u64,
 }
 
 /// A letter on its way to a mailbox.
@@ -182,6 +200,8 @@ pub(crate) struct Append {
     pub(crate) deliveries: Vec<(DeviceId, Bytes)>,
     /// What hangs on it and came before it.
     pub(crate) staged: Option<StagedUpload>,
+    /// When it came.
+    pub(crate) now: Timestamp,
 }
 
 /// An upload as it was when the entry that names it was checked.
@@ -271,6 +291,15 @@ pub(crate) enum Written {
     ManifestChanged,
     /// Mailboxes up to this device's are swept; `None` if there are no more.
     SweptTo(Option<DeviceId>),
+    /// Logs up to this group's are trimmed.
+    Trimmed {
+        /// The last of them; `None` if there are no more, and the next is the first again.
+        to: Option<GroupId>,
+        /// How many entries went.
+        entries: u64,
+        /// Whether it stopped because that is enough for one step.
+        more: bool,
+    },
     /// These were taken, in the order of the devices.
     OneTimeTaken(Vec<Option<OneTimePrekey>>),
 }

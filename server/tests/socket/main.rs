@@ -25,4 +25,5 @@ mod rates;
 mod registration;
 mod secrecy;
 mod tls;
+mod trimmed;
 mod turns;

@@ -42,7 +42,7 @@ impl Client {
                 return Ok(());
             }
             let (entries, head) = page(reply)?;
-            if after.next() < entries.first().map(|entry| entry.seq) {
+            if entries.first().is_some_and(|entry| entry.seq > after && !entry.follows(after)) {
                 // What is left out comes before the commit that added this device again.
                 self.join_again(id, after).await?;
                 continue;

@@ -49,7 +49,7 @@ impl Local {
         let (group, device) = self.group_and_device(id)?;
         let cursor = group.cursor();
         let new = entries.get(entries.partition_point(|entry| entry.seq <= cursor)..).unwrap_or_default();
-        if new.first().map(|entry| entry.seq) != cursor.next() {
+        if !new.first().is_some_and(|entry| entry.follows(cursor)) {
             return Ok(cursor);
         }
         let caught_up = group.receive_all(device, new, now());
@@ -153,6 +153,9 @@ impl Local {
                     let what = format!("{unsent} of your messages could not be sent any more");
                     batch.alarm(seq, &what, "say them elsewhere, or ask to be added again");
                 }
+            }
+            Event::Trimmed { first, last } => {
+                batch.rows.push(Row::Notice(seq, InboxKind::Trimmed { entries: last.0 - first.0 + 1 }));
             }
             _ => {}
         }

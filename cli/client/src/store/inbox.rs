@@ -90,6 +90,12 @@ pub(crate) enum InboxKind {
         #[n(0)]
         who: Option<AccountId>,
     },
+    #[n(8)]
+    Trimmed {
+        /// How many.
+        #[n(0)]
+        entries: u64,
+    },
 }
 
 impl Structure for InboxRow {

@@ -115,6 +115,7 @@ pub fn brief(notice: &Notice) -> String {
         NoticeKind::Repaired { who } => {
             format!("repaired {}", who.as_ref().map_or("all".to_owned(), ToString::to_string))
         }
+        NoticeKind::Trimmed { entries } => format!("trimmed {entries}"),
         NoticeKind::Alarm { what, .. } => format!("ALARM {what}"),
         other => format!("{other:?}"),
     }

@@ -1,7 +1,7 @@
 //! The file of an export.
 //!
 //! ```text
-//!     file    "conclave export 1\n" ‖ chunk* ‖ end
+//!     file    "conclave export 2\n" ‖ chunk* ‖ end
 //!     chunk   length: 32 bit, big endian ‖ CBOR [ table: tstr, rows: [* [key: bstr, value: bstr]] ]
 //!     end     32 zero bits ‖ BLAKE3 of everything before, 32 bytes
 //! ```
@@ -14,7 +14,7 @@ use conclave_wire::ids::Opaque;
 use minicbor::{Decode, Encode};
 use std::io::{Read, Write};
 
-const MAGIC: &[u8] = b"conclave export 1\n";
+const MAGIC: &[u8] = b"conclave export 2\n";
 
 /// Longest chunk: a page of the largest rows, with room to spare.
 const MAX_CHUNK: u32 = 128 << 20;

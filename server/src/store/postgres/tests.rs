@@ -4,7 +4,7 @@ use crate::store::{Admitted, Append, Change, Registration, contract};
 use bytes::Bytes;
 use conclave_postgres_fixture::Postgres as Fixture;
 use conclave_wire::commit::UnverifiedCommit;
-use conclave_wire::ids::Opaque;
+use conclave_wire::ids::{Opaque, Timestamp};
 use conclave_wire::public_group::PublicGroup;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};
@@ -37,15 +37,28 @@ fn genesis(alice: &Person) -> (Room, Write) {
     let (bytes, room) = Room::genesis(alice, 1);
     let (public, step) = PublicGroup::from_genesis(UnverifiedCommit::decode(&bytes).unwrap()).unwrap();
     let change = Change::Commit(Box::new(step));
-    let append =
-        Append { group: public.id(), change, body: bytes.into(), deliveries: Vec::new(), staged: None };
+    let append = Append {
+        group: public.id(),
+        change,
+        body: bytes.into(),
+        deliveries: Vec::new(),
+        staged: None,
+        now: Timestamp(0),
+    };
     (room, Write::Append(append))
 }
 
 fn message(room: &Room) -> Write {
     let change = Change::Message(room.public.epoch());
     let body = Bytes::from_static(b"m");
-    Write::Append(Append { group: room.id(), change, body, deliveries: Vec::new(), staged: None })
+    Write::Append(Append {
+        group: room.id(),
+        change,
+        body,
+        deliveries: Vec::new(),
+        staged: None,
+        now: Timestamp(0),
+    })
 }
 
 /// Several nodes write to one group at once: each entry has a place of its own, and none is refused for the others.

@@ -80,8 +80,8 @@ async fn lock(client: &Object, batch: &[Write]) -> Result<HashMap<GroupId, HeadR
             Write::ForgetLetters { device, .. } => {
                 subjects.insert(subject(device.as_bytes()));
             }
-            // Every upload or mailbox may be in it.
-            Write::ForgetUploads { .. } | Write::SweepMailboxes { .. } => {
+            // Every upload, mailbox or log may be in it. (Of a log only what lies far behind its end.)
+            Write::ForgetUploads { .. } | Write::SweepMailboxes { .. } | Write::TrimLogs { .. } => {
                 subjects.extend(0..i32::from(SUBJECT_LOCKS));
             }
             // A device acknowledges through one connection at a time; should two nodes write at once, the lower one

@@ -9,6 +9,9 @@
 //!
 //! ```text
 //!     log        group │ seq                 kind ‖ body
+//!     kept       group │ seq                 kind, of an entry that is no message
+//!     dated      group │ seq                 DatedRecord: when the entry before it came
+//!     trim       group │                     TrimRecord; no row where everything is there
 //!     delivery   group │ device ‖ seq        what hangs on the entry for that device
 //!     commit     group │ epoch               seq
 //!     group      group │                     HeadRecord
@@ -34,6 +37,7 @@ mod one_time;
 mod read;
 mod records;
 mod stage;
+mod trim;
 mod uploads;
 
 pub(super) use read::View;
@@ -64,10 +68,13 @@ pub(super) enum Table {
     OneTime,
     Mailbox,
     Letter,
+    Kept,
+    Dated,
+    Trim,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Log,
         Self::Delivery,
         Self::Commit,
@@ -87,6 +94,9 @@ impl Table {
         Self::OneTime,
         Self::Mailbox,
         Self::Letter,
+        Self::Kept,
+        Self::Dated,
+        Self::Trim,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -110,6 +120,9 @@ impl Table {
             Self::OneTime => "one_time",
             Self::Mailbox => "mailbox",
             Self::Letter => "letter",
+            Self::Kept => "kept",
+            Self::Dated => "dated",
+            Self::Trim => "trim",
         }
     }
 

@@ -1,8 +1,8 @@
 //! Reading, at one moment: what a view returns is as one batch left it, never between two.
 
 use super::records::{
-    self, AccountRecord, DeviceRecord, HeadRecord, MemberRecord, commit_key, delivery_key, leaf_key, log_key,
-    member_key,
+    self, AccountRecord, DeviceRecord, HeadRecord, MemberRecord, TrimRecord, commit_key, delivery_key,
+    leaf_key, log_key, member_key,
 };
 use super::{KeyValue, Rows, Table};
 use crate::limits::ENTRY_OVERHEAD;
@@ -171,7 +171,8 @@ impl<R: Rows> View<R> {
         last: Seq,
         page: &mut PageBuilder,
     ) -> Result<bool, StoreError> {
-        // How many there may be is known, so what hangs on them is read by one range as well.
+        // How many there may be is known, so what hangs on them is read by one range as well. Where entries are gone, what is
+        // beyond is looked for one by one.
         let span = Seq(last.0.min(first.0.saturating_add(page.bounds.entries as u64)));
         if first > last {
             return Ok(true);
@@ -182,12 +183,12 @@ impl<R: Rows> View<R> {
         for row in self.0.scan(Table::Log, log_key(group, first), log_key(group, last), page_rows) {
             let (key, value) = row?;
             let seq = Seq(u64::from_be_bytes(records::suffix(key.as_ref(), "log key")?));
-            if seq != expected {
-                return Err(StoreError::Damaged("log: an entry is missing"));
+            if seq > expected && !page.push(self.trimmed(group, Seq(seq.0.saturating_sub(1)))?) {
+                return Ok(false);
             }
             let (kind, body) = records::log_entry(value.as_ref())?;
             let delivery = match deliveries.remove(&seq) {
-                None if kind != EntryKind::Message => self.part_of(group, seq, device)?,
+                None if kind != EntryKind::Message => self.delivery(group, seq, device, seq > span)?,
                 delivery => delivery,
             };
             let entry = Entry { group: *group, seq, kind, delivery, body: Opaque(body.to_vec()) };
@@ -196,10 +197,31 @@ impl<R: Rows> View<R> {
             }
             expected = Seq(seq.0.saturating_add(1));
         }
-        if expected <= last {
-            return Err(StoreError::Damaged("log: its end is missing"));
+        Ok(expected > last || page.push(self.trimmed(group, last)?))
+    }
+
+    /// What stands for entries up to this one that are not there, if that is because they are no longer kept.
+    fn trimmed(&self, group: &GroupId, last: Seq) -> Result<Entry, StoreError> {
+        let gone = self.record::<TrimRecord>(Table::Trim, group.as_bytes())?.unwrap_or_default();
+        if gone.messages < last {
+            return Err(StoreError::Damaged("log: an entry is missing"));
         }
-        Ok(true)
+        Ok(Entry::trimmed(*group, last))
+    }
+
+    /// What hangs on an entry for a device, in a row of its own, if one is to be looked for, or as a part.
+    fn delivery(
+        &self,
+        group: &GroupId,
+        seq: Seq,
+        device: &DeviceId,
+        look: bool,
+    ) -> Result<Option<Opaque>, StoreError> {
+        let row = if look { self.0.get(Table::Delivery, &delivery_key(group, device, seq))? } else { None };
+        match row {
+            Some(bytes) => Ok(Some(Opaque(bytes.as_ref().to_vec()))),
+            None => self.part_of(group, seq, device),
+        }
     }
 
     /// Fills a page with the commits from an epoch on that are not after `last`; says whether they are all in it.
@@ -224,11 +246,7 @@ impl<R: Rows> View<R> {
             if kind != EntryKind::Commit {
                 return Err(StoreError::Damaged("commit index"));
             }
-            let delivery = self.0.get(Table::Delivery, &delivery_key(group, device, seq))?;
-            let delivery = match delivery {
-                Some(bytes) => Some(Opaque(bytes.as_ref().to_vec())),
-                None => self.part_of(group, seq, device)?,
-            };
+            let delivery = self.delivery(group, seq, device, true)?;
             let entry = Entry { group: *group, seq, kind, delivery, body: Opaque(body.to_vec()) };
             if !page.push(entry) {
                 return Ok(false);

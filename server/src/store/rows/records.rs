@@ -37,6 +37,59 @@ pub(in crate::store) struct HeadRecord {
     /// Leaves of the roster, blanks included.
     #[n(6)]
     pub(super) leaf_count: u32,
+    /// Bytes of all messages that ever were in the log.
+    #[n(7)]
+    pub(super) bytes: u64,
+    /// When the last entry came, by the server's clock; never before the one ahead of it.
+    #[n(8)]
+    pub(super) came: Timestamp,
+    /// When that was last noted in the table `dated`.
+    #[n(9)]
+    pub(super) dated: Timestamp,
+    /// What `bytes` was then.
+    #[n(10)]
+    pub(super) dated_bytes: u64,
+}
+
+/// What is known of a group's entries before some point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct DatedRecord {
+    /// When the last of them came.
+    #[n(0)]
+    pub(super) came: Timestamp,
+    /// Bytes of all messages among them.
+    #[n(1)]
+    pub(super) bytes: u64,
+}
+
+impl Structure for DatedRecord {
+    const NAME: &'static str = "dated record";
+    const MAX_BYTES: usize = 32;
+}
+
+/// How far a group's log is trimmed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub(super) struct TrimRecord {
+    /// Messages up to this are gone, or going.
+    #[n(0)]
+    pub(super) messages: Seq,
+    /// They are gone up to this.
+    #[n(1)]
+    pub(super) messages_gone: Seq,
+    /// Distributions up to this are gone or going, but for the last one, and what hung on any entry.
+    #[n(2)]
+    pub(super) keys: Seq,
+    /// They are gone up to this, with what came in parts.
+    #[n(3)]
+    pub(super) keys_gone: Seq,
+    /// The last row of `delivery` that was looked at, without its group; `None` if all of them were.
+    #[n(4)]
+    pub(super) deliveries_seen: Option<Opaque>,
+}
+
+impl Structure for TrimRecord {
+    const NAME: &'static str = "trim record";
+    const MAX_BYTES: usize = 128;
 }
 
 impl Structure for HeadRecord {
@@ -259,6 +312,8 @@ pub(super) fn log_value(kind: EntryKind, body: &[u8]) -> Vec<u8> {
         EntryKind::Commit => 0,
         EntryKind::Distribution => 1,
         EntryKind::Message => 2,
+        // No entry is one: it stands for entries that are not there.
+        EntryKind::Trimmed => 3,
     };
     [&[kind], body].concat()
 }

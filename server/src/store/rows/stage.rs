@@ -7,6 +7,7 @@ use super::records::{
 use super::{Rows, Table};
 use crate::store::{Admitted, Append, Change, Invited, Registration, Rejected, StoreError, Write, Written};
 use conclave_wire::codec;
+use conclave_wire::entry::EntryKind;
 use conclave_wire::ids::{CommitHash, DeviceId, Epoch, GroupId, ManifestVersion, Opaque, Seq, Timestamp};
 use conclave_wire::manifest::Manifest;
 use conclave_wire::public_group::Step;
@@ -22,7 +23,7 @@ pub(in crate::store) struct Stage<'a, R> {
     /// Where groups stood before this batch, as far as it is remembered.
     known: &'a HashMap<GroupId, HeadRecord>,
     /// Where the groups of this batch stand now.
-    heads: HashMap<GroupId, HeadRecord>,
+    pub(super) heads: HashMap<GroupId, HeadRecord>,
     /// Rows that nothing of this batch reads again: entries and what hangs on them.
     pub(super) appended: Vec<(Table, Vec<u8>, Vec<u8>)>,
     /// All others, each once with its last value: a backend need not order two values of one key in a batch.
@@ -59,6 +60,7 @@ impl<'a, R: Rows> Stage<'a, R> {
             Write::ForgetUploads { before } => self.forget_uploads(*before),
             Write::KeepLetter(letter) => self.keep_letter(letter),
             Write::ForgetLetters { device, through } => self.forget_letters(device, *through),
+            Write::TrimLogs { after, keep } => self.trim_logs(*after, keep),
             Write::SweepMailboxes { after, now } => self.sweep_mailboxes(*after, *now),
         }
     }
@@ -92,6 +94,7 @@ impl<'a, R: Rows> Stage<'a, R> {
                 if *epoch != head.epoch {
                     return Ok(Err(Rejected::EpochStale { epoch: head.epoch, head: head.seq }));
                 }
+                next.bytes = head.bytes.saturating_add(append.body.len() as u64);
             }
             Change::Distribution(epoch) => {
                 if *epoch != head.epoch {
@@ -123,6 +126,14 @@ impl<'a, R: Rows> Stage<'a, R> {
         }
         if let Some(staged) = &append.staged {
             self.name_upload(&staged.upload, &append.group, seq)?;
+        }
+        self.date(append, &head, &mut next);
+        if append.change.kind() != EntryKind::Message {
+            self.appended.push((
+                Table::Kept,
+                log_key(&append.group, seq),
+                log_value(append.change.kind(), &[]),
+            ));
         }
         let value = log_value(append.change.kind(), &append.body);
         self.appended.push((Table::Log, log_key(&append.group, seq), value));
@@ -312,4 +323,8 @@ const EMPTY: HeadRecord = HeadRecord {
     commit_time: Timestamp(0),
     last_distribution: Seq(0),
     leaf_count: 0,
+    bytes: 0,
+    came: Timestamp(0),
+    dated: Timestamp(0),
+    dated_bytes: 0,
 };

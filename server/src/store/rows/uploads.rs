@@ -154,7 +154,7 @@ impl<R: Rows> Stage<'_, R> {
     }
 
     /// Whether nothing is left of it.
-    fn forget_upload(
+    pub(super) fn forget_upload(
         &mut self,
         upload: &UploadId,
         record: UploadRecord,
