@@ -99,6 +99,13 @@ pub(crate) enum GroupCommand {
         /// The group's label, or at least 8 digits of its id
         group: String,
     },
+    /// Show the server's receipt for a group, or compare another member's: two that differ prove that it shows you two groups
+    Receipt {
+        /// The group's label, or at least 8 digits of its id
+        group: String,
+        /// The receipt that another member's `group receipt` has shown
+        receipt: Option<String>,
+    },
     /// Add members; they read what comes after, nothing before
     Add {
         /// The group's label, or at least 8 digits of its id

@@ -29,6 +29,11 @@ pub(crate) enum Failure {
     /// Whoever read the output has had enough. Not an error: nothing is said and the status is 0.
     #[error("the output was closed")]
     OutputClosed,
+    #[error(
+        "DANGER: the server shows you and the other member two groups under one name; distrust it, keep what you have, and begin the \
+         group anew elsewhere"
+    )]
+    Forked,
     /// The report has said which.
     #[error("a property does not hold; read the lines marked FAILED and report them")]
     PropertyBroken,
@@ -58,6 +63,7 @@ impl Failure {
             Self::Client(error) | Self::Input(InputError::Length(error)) => error.exit_code(),
             Self::Input(InputError::NotText(_)) => 11,
             Self::Passphrase(_) => 8,
+            Self::Forked => 6,
             Self::NoHome => 7,
             Self::OutputClosed => 0,
             Self::Input(InputError::Read(_) | InputError::Invite { .. })

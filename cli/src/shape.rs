@@ -2,8 +2,8 @@
 
 use crate::moment;
 use conclave_client::{
-    ContentKind, Delivered, GroupDetail, GroupState, GroupSummary, Identity, MemberDetail, Notice,
-    NoticeKind, Person, Role, StoredMessage,
+    Compared, ContentKind, Delivered, Epoch, GroupDetail, GroupReceipt, GroupState, GroupSummary, Identity,
+    MemberDetail, Notice, NoticeKind, Person, Role, StoredMessage,
 };
 use serde::Serialize;
 
@@ -194,6 +194,49 @@ impl From<&Notice> for EventShape {
 /// What is said of entries that are no longer kept.
 pub(crate) const TRIMMED: &str =
     "older messages are no longer on the server: this device was away for longer than it keeps them";
+
+/// The receipt of a group; `null` where there is none.
+#[derive(Default, Serialize)]
+pub(crate) struct ReceiptShape {
+    epoch: Option<u32>,
+    receipt: Option<String>,
+}
+
+impl From<Option<&GroupReceipt>> for ReceiptShape {
+    fn from(receipt: Option<&GroupReceipt>) -> Self {
+        Self {
+            epoch: receipt.map(|receipt| receipt.epoch.0),
+            receipt: receipt.map(|receipt| receipt.text.clone()),
+        }
+    }
+}
+
+/// What came of comparing two receipts.
+#[derive(Serialize)]
+pub(crate) struct ComparedShape {
+    compared: &'static str,
+    epoch: Option<u32>,
+    proof: Option<String>,
+    server_key: Option<String>,
+}
+
+impl From<&Compared> for ComparedShape {
+    fn from(compared: &Compared) -> Self {
+        let shape =
+            |compared, epoch: Epoch| Self { compared, epoch: Some(epoch.0), proof: None, server_key: None };
+        match compared {
+            Compared::Same { epoch } => shape("same", *epoch),
+            Compared::Kept { epoch } => shape("kept", *epoch),
+            Compared::Contradicts { epoch } => shape("contradicts", *epoch),
+            Compared::Fork { epoch, proof, server_key } => Self {
+                proof: Some(proof.clone()),
+                server_key: Some(server_key.clone()),
+                ..shape("fork", *epoch)
+            },
+            _ => Self { compared: "unknown", epoch: None, proof: None, server_key: None },
+        }
+    }
+}
 
 /// A group's state in a word.
 pub(crate) fn state(state: GroupState) -> &'static str {

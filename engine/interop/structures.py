@@ -387,6 +387,7 @@ REQUEST_SHAPES = {
     15: ("fetch letters", row(uint())),
     16: ("forget letters", row(uint())),
     17: ("publish one-time", row(array(row(U32, B32), 0, 200), boolean)),
+    18: ("receipts", row(B32, U32)),
     25: ("stage part", row(B16, U32, array(row(B32, bstr()), 0, 4096))),
 }
 REQUESTS = {name: number for number, (name, _) in REQUEST_SHAPES.items()}
@@ -435,6 +436,7 @@ _reply = variant({
     7: ("refused", row(_refusal)),
     8: ("one-time left", row(U32)),
     9: ("letters", row(array(row(uint(), uint(), B32, B32, bstr())), boolean)),
+    10: ("receipts", row(B32, array(bstr()))),
 })
 
 SERVER_FRAME = variant({

@@ -78,7 +78,7 @@ pub const MAX_ANSWERED: usize = 256;
 pub const MAX_WELCOMED: usize = 32;
 
 /// Epochs for which a device keeps the server's receipt.
-pub const MAX_RECEIPTS: usize = 64;
+pub const MAX_RECEIPTS: usize = conclave_wire::limits::MAX_RECEIPTS;
 
 /// Other members' sender keys in a welcome, or in the answer to a request for one: it stays below three quarters of a
 /// frame, however many send. Of the others a newcomer asks the sender when a message comes.

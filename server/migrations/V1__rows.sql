@@ -23,6 +23,7 @@ create table conclave.mailbox  (home bytea, place bytea, value bytea not null, p
 create table conclave.letter   (home bytea, place bytea, value bytea not null, primary key (home, place));
 create table conclave.kept     (home bytea, place bytea, value bytea not null, primary key (home, place));
 create table conclave.dated    (home bytea, place bytea, value bytea not null, primary key (home, place));
+create table conclave.secret   (home bytea, place bytea, value bytea not null, primary key (home, place));
 create table conclave.trim     (home bytea, place bytea, value bytea not null, primary key (home, place));
 
 -- The last batch of each server that ever ran: what tells it, after a lost connection, whether that batch was committed.

@@ -32,6 +32,7 @@ mod metrics;
 mod name;
 mod nodes;
 mod rates;
+mod receipts;
 mod retention;
 mod server;
 mod service;

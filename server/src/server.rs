@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::name::ServerNames;
 use crate::nodes::{self, Announcer, Node};
 use crate::rates::{Rates, TrustedProxies};
+use crate::receipts::ReceiptKey;
 use crate::service::Service;
 use crate::store::{self, OpenStore, Store, StoreError, StoreLocation};
 use crate::transport::certificates::{Certificates, TlsError};
@@ -256,7 +257,7 @@ async fn prepare(config: &Config) -> Result<Parts, StartError> {
     let hubs = Arc::new(Hubs::default());
     let of_node = hubs.clone();
     let opened = actix_rt::task::spawn_blocking(move || open(&location, of_node)).await;
-    let Opened { store, groups, node, invite_key } =
+    let Opened { store, groups, node, invite_key, receipt_key } =
         opened.map_err(|error| StartError::Thread(io::Error::other(error)))??;
     let (node, announcer) = node.unzip();
     let metrics = Metrics::new().map_err(|error| StartError::Thread(io::Error::other(error)))?;
@@ -286,6 +287,7 @@ async fn prepare(config: &Config) -> Result<Parts, StartError> {
         proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         admission: config.admission,
         invite_key,
+        receipt_key,
     });
     Ok(Parts { listener, local_addr, certificates, acceptor, service, hubs, writer, node })
 }
@@ -296,15 +298,18 @@ struct Opened {
     groups: Arc<GroupCache>,
     node: Option<(Node, Announcer)>,
     invite_key: InviteKey,
+    receipt_key: ReceiptKey,
 }
 
 /// Opens a store, and joins the other servers that use it. Blocks.
 fn open(location: &StoreLocation, hubs: Arc<Hubs>) -> Result<Opened, StartError> {
-    match store::open(location)? {
+    let opened = store::open(location)?;
+    let receipt_key = ReceiptKey::of(&opened, location)?;
+    let (store, groups, node) = match opened {
         OpenStore::Embedded(store) => {
             let store: Arc<dyn Store> = store;
             let groups = Arc::new(GroupCache::new(store.clone()));
-            Ok(Opened { groups, store, node: None, invite_key: InviteKey::of(location)? })
+            (store, groups, None)
         }
         OpenStore::Postgres(store) => {
             let groups = Arc::new(GroupCache::new(store.clone()));
@@ -314,9 +319,11 @@ fn open(location: &StoreLocation, hubs: Arc<Hubs>) -> Result<Opened, StartError>
                 reason: error.reason(),
             };
             let node = Some(node.map_err(unusable)?);
-            Ok(Opened { groups, store, node, invite_key: InviteKey::of(location)? })
+            let store: Arc<dyn Store> = store;
+            (store, groups, node)
         }
-    }
+    };
+    Ok(Opened { groups, store, node, invite_key: InviteKey::of(location)?, receipt_key })
 }
 
 fn listen(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

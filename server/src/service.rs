@@ -8,15 +8,17 @@ use crate::log::{Acknowledgements, Answer, Health, LogQueue};
 use crate::metrics::Metrics;
 use crate::name::ServerNames;
 use crate::rates::{Rates, TrustedProxies, at_limit};
+use crate::receipts::ReceiptKey;
 use crate::session::Identity;
 use crate::session::machine::Task;
 use crate::store::{
-    AccountKey, Append, LetterToKeep, LettersWanted, PageBounds, Part, Range, Registration, Store,
+    AccountKey, Append, LetterToKeep, LettersWanted, Page, PageBounds, Part, Range, Registration, Store,
     StoreError, StoredGroup, StoredUpload, Write,
 };
 use bytes::Bytes;
 use conclave_wire::ids::{AccountId, DeviceId, Epoch, GroupId, LetterNumber, Opaque, Seq, UploadId};
 use conclave_wire::letter::LetterKind;
+use conclave_wire::limits::MAX_RECEIPTS;
 use conclave_wire::manifest::Manifest;
 use conclave_wire::name::Name;
 use conclave_wire::reply::{Membership, Refusal, Reply};
@@ -54,6 +56,8 @@ pub(crate) struct Service {
     pub(crate) admission: Admission,
     /// What vouches for invites.
     pub(crate) invite_key: InviteKey,
+    /// What signs receipts.
+    pub(crate) receipt_key: ReceiptKey,
 }
 
 impl Service {
@@ -111,6 +115,7 @@ impl Service {
             Task::FetchCommits { group, from, limit } => {
                 self.page(device, group, Range::Commits(from), limit).await
             }
+            Task::Receipts { group, from } => self.receipts(device, group, from).await,
             Task::Acknowledge(cursor) => self.acknowledge(device, cursor).await,
         })
     }
@@ -245,6 +250,23 @@ impl Service {
         let page = self.look(move |service| service.store.read(&device, &group, range, bounds)).await?;
         let page = page.ok_or(Refusal::NotMember)?;
         Ok(Reply::Page { entries: page.entries, head: page.membership.head })
+    }
+
+    async fn receipts(
+        self: &Arc<Self>,
+        device: DeviceId,
+        group: GroupId,
+        from: Epoch,
+    ) -> Result<Reply, Refusal> {
+        let bounds = PageBounds { entries: MAX_RECEIPTS, bytes: PAGE_BYTES };
+        let receipts = self.look(move |service| {
+            let page = service.store.read(&device, &group, Range::Commits(from), bounds)?;
+            let sign =
+                |page: Page| page.entries.iter().map(|entry| service.receipt_key.sign(entry)).collect();
+            page.map(sign).transpose()
+        });
+        let receipts = receipts.await?.ok_or(Refusal::NotMember)?;
+        Ok(Reply::Receipts { key: self.receipt_key.public(), receipts })
     }
 
     async fn acknowledge(self: &Arc<Self>, device: DeviceId, cursor: Cursor) -> Result<Reply, Refusal> {
@@ -399,6 +421,7 @@ pub(crate) mod tests {
             proxies: TrustedProxies::default(),
             admission: Admission::Open,
             invite_key: InviteKey::from_bytes([1; 32]),
+            receipt_key: ReceiptKey::from_bytes(&[2; 32]),
         })
     }
 }

@@ -55,6 +55,7 @@ impl Client {
             manifest: None,
             plain,
             invite,
+            receipt_key: None,
         };
         let (dir, unlock, first) = (dir.to_owned(), unlock.clone(), wanted.clone());
         let profile = unblock(move || make(&dir, &unlock, &first)).await?;

@@ -148,6 +148,12 @@ pub enum ClientError {
         /// What.
         what: String,
     },
+    /// What was given as a receipt cannot be compared.
+    #[error("the receipt cannot be compared: {reason}; ask whom it is from to send it whole")]
+    BadReceipt {
+        /// Why.
+        reason: String,
+    },
     /// No group has that label.
     #[error("there is no group {label} in this profile; `conclave group list` shows those that there are")]
     UnknownGroup {
@@ -284,7 +290,7 @@ impl ClientError {
     /// | 8 | wrong passphrase or key file |
     /// | 9 | the profile is damaged, of another version, or its disk fails |
     /// | 10 | the server refused, is not trusted, or speaks another version |
-    /// | 11 | the message or label cannot be used |
+    /// | 11 | the message, label or receipt cannot be used |
     /// | 12 | the message is kept and goes out by itself: not to be sent again |
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -313,6 +319,7 @@ impl ClientError {
             | Self::MessageTooLong { .. }
             | Self::BadLabel
             | Self::GroupExists { .. }
+            | Self::BadReceipt { .. }
             | Self::TooLarge { .. } => 11,
             Self::Queued { .. } => 12,
             Self::Internal { .. } => 1,

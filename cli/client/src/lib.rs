@@ -39,6 +39,7 @@ mod notice;
 #[cfg(test)]
 mod one_time;
 mod profile;
+mod receipts;
 mod repair;
 mod session;
 mod store;
@@ -56,4 +57,5 @@ pub use content::MAX_TEXT;
 pub use error::{ClientError, what_and_advice};
 pub use notice::{Notice, NoticeKind, Person};
 pub use profile::Unlock;
+pub use receipts::{Compared, GroupReceipt};
 pub use summary::{ContentKind, Delivered, GroupDetail, GroupSummary, Identity, MemberDetail, StoredMessage};

@@ -9,7 +9,7 @@ use crate::repair::Needs;
 use crate::store::{GroupRow, OutboxItem, Step, Store, damaged};
 use conclave_engine::{Device, Group, GroupState, MessageId, Scope};
 use conclave_wire::ids::{GroupId, Seq, Timestamp};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Device, groups and store.
 pub(crate) struct Local {
@@ -25,6 +25,8 @@ pub(crate) struct Local {
     pub(crate) needs: Needs,
     /// What a call under way waits for, to tell it itself.
     pub(crate) awaited: Awaited,
+    /// Groups in an epoch of which there is no receipt.
+    pub(crate) receipts_due: BTreeSet<GroupId>,
     broken: bool,
 }
 
@@ -51,6 +53,7 @@ impl Local {
             settled: HashSet::new(),
             needs,
             awaited: Awaited::default(),
+            receipts_due: BTreeSet::new(),
             broken: false,
         })
     }

@@ -6,7 +6,7 @@ use crate::error::ClientError;
 use crate::local::now;
 use crate::repair::Deaf;
 use conclave_engine::{PrekeyBook, PrekeyBookError};
-use conclave_wire::ids::{DeviceId, GroupId, Opaque, PrekeysHash, Seq};
+use conclave_wire::ids::{DeviceId, Epoch, GroupId, Opaque, PrekeysHash, Seq};
 use conclave_wire::limits::MAX_PREKEYS_PER_REQUEST;
 use conclave_wire::login::Login;
 use conclave_wire::prekeys::OneTimePrekey;
@@ -42,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) letters_wait: bool,
     /// Who cannot be answered.
     pub(crate) deaf: Deaf,
+    /// Up to which epochs receipts were asked for.
+    pub(crate) receipts_asked: BTreeMap<GroupId, Epoch>,
     unacknowledged: BTreeMap<GroupId, Seq>,
     acknowledged_at: Option<Instant>,
 }

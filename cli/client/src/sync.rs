@@ -72,6 +72,10 @@ impl Client {
             return self.visit_mailbox().await;
         }
         self.ask_for_what_is_needed().await?;
+        if !self.local.receipts_due.is_empty() {
+            // There may be alarms.
+            return self.collect_receipts().await;
+        }
         let next_question = self.next_question();
         let Some(connection) = &mut self.session.connection else { return Ok(()) };
         let incoming = match next_question {
@@ -137,6 +141,7 @@ impl Client {
         self.session.letters_wait = true;
         self.visit_mailbox().await?;
         self.ask_for_what_is_needed().await?;
+        self.collect_receipts().await?;
         // Only now: who drops this future in the middle begins again. What was pushed meanwhile waits in its queue.
         self.session.behind = false;
         Ok(())

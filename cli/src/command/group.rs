@@ -6,8 +6,8 @@ use crate::escape;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::settings::Settings;
-use crate::shape::{self, GroupShape};
-use conclave_client::{Client, GroupDetail, GroupState, GroupSummary, Name, Role};
+use crate::shape::{self, ComparedShape, GroupShape, ReceiptShape};
+use conclave_client::{Client, Compared, GroupDetail, GroupState, GroupSummary, Name, Role};
 
 pub(super) async fn run(
     command: GroupCommand,
@@ -29,6 +29,12 @@ pub(super) async fn run(
             changed("removed", &names, &summary, settings, output)
         }
         GroupCommand::List => list(&mut client, settings, output).await,
+        GroupCommand::Receipt { group, receipt: None } => {
+            receipt(&mut client, &group, settings, output).await
+        }
+        GroupCommand::Receipt { group, receipt: Some(theirs) } => {
+            compare(&mut client, &group, &theirs, settings, output).await
+        }
         GroupCommand::Show { group } => show(&mut client, &group, settings, output).await,
     };
     client.close().await;
@@ -102,6 +108,58 @@ fn show_text(detail: &GroupDetail, output: &mut Output) -> Result<(), Failure> {
         output.line(&format!("  {name:16}  {role:6}  account {account:.16}…{me}"))?;
     }
     Ok(())
+}
+
+async fn receipt(
+    client: &mut Client,
+    group: &str,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let stale = refresh(client).await?;
+    let receipt = client.receipt(group)?;
+    if settings.json {
+        output.object(&ReceiptShape::from(receipt.as_ref()))?;
+        return ended(stale);
+    }
+    match receipt {
+        Some(receipt) => output.line(&receipt.text)?,
+        None => output.line("the server has given no receipt for this group")?,
+    }
+    ended(stale)
+}
+
+async fn compare(
+    client: &mut Client,
+    group: &str,
+    theirs: &str,
+    settings: &Settings,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let stale = refresh(client).await?;
+    let compared = client.compare_receipt(group, theirs)?;
+    let forked = matches!(compared, Compared::Contradicts { .. } | Compared::Fork { .. });
+    if settings.json {
+        output.object(&ComparedShape::from(&compared))?;
+    } else {
+        match &compared {
+            Compared::Same { epoch } => {
+                output.line(&format!("the same: you both see epoch {epoch} of one group"))?;
+            }
+            Compared::Kept { epoch } => {
+                output.line(&format!(
+                    "kept: this profile has no receipt of epoch {epoch} to compare it with"
+                ))?;
+            }
+            Compared::Fork { epoch, proof, server_key } => {
+                output.line(&format!(
+                    "proof that the server {server_key} forked the group in epoch {epoch}: {proof}"
+                ))?;
+            }
+            _ => {}
+        }
+    }
+    if forked { Err(Failure::Forked) } else { ended(stale) }
 }
 
 /// Who may do most comes first.

@@ -76,12 +76,14 @@ Create, look at and change groups
 Usage: conclave group [OPTIONS] <COMMAND>
 
 Commands:
-  create  Create a group and add members to it
-  list    List the groups of this profile
-  show    Show a group and its members
-  add     Add members; they read what comes after, nothing before
-  remove  Remove members; they keep what they had and read nothing after
-  help    Print this message or the help of the given subcommand(s)
+  create   Create a group and add members to it
+  list     List the groups of this profile
+  show     Show a group and its members
+  receipt  Show the server's receipt for a group, or compare another member's:
+           two that differ prove that it shows you two groups
+  add      Add members; they read what comes after, nothing before
+  remove   Remove members; they keep what they had and read nothing after
+  help     Print this message or the help of the given subcommand(s)
 
 Options:
   -h, --help  Print help

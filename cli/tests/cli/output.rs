@@ -65,6 +65,33 @@ sent to team as #6
 "#]]);
 }
 
+/// One word of the server to all members, and what is no such word.
+#[test]
+fn receipts() {
+    let town = Town::with(&["alice", "bob"]);
+    town.conclave("alice").args(["group", "create", "team", "bob"]).assert().success();
+    let said = |who: &str, args: &[&str]| {
+        let output = town.conclave(who).args(["group", "receipt", "team"]).args(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    };
+    let receipt = said("alice", &[]);
+    assert!(receipt.starts_with("receipt-"), "{receipt}");
+    assert_eq!(said("bob", &[]), receipt);
+    assert_eq!(said("bob", &[&receipt]), "the same: you both see epoch 1 of one group");
+    let shown: Value = serde_json::from_str(&said("bob", &["--json"])).unwrap();
+    assert_eq!(shown, serde_json::json!({ "epoch": 1, "receipt": receipt }));
+    let same = serde_json::json!({ "compared": "same", "epoch": 1, "proof": null, "server_key": null });
+    let compared: Value = serde_json::from_str(&said("bob", &["--json", &receipt])).unwrap();
+    assert_eq!(compared, same);
+    let cut = town.conclave("bob").args(["group", "receipt", "team", &receipt[..60]]).assert();
+    cut.code(11).stdout_eq("").stderr_eq(str![[r#"
+error: the receipt cannot be compared: [..]
+  → ask whom it is from to send it whole
+
+"#]]);
+}
+
 #[test]
 fn programs_see_this() {
     let town = Town::with(&["alice", "bob"]);

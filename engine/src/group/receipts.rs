@@ -51,6 +51,8 @@ pub enum Verdict {
 /// A receipt that was taken note of.
 #[derive(Debug)]
 pub struct NotedReceipt {
+    /// The epoch that it is for.
+    pub epoch: Epoch,
     /// What it says.
     pub verdict: Verdict,
     /// To store.
@@ -78,8 +80,8 @@ impl Receipts {
 }
 
 impl Group {
-    /// Takes note of a receipt, wherever it comes from: the server hands one to the author of each commit that it
-    /// accepts, and members may show theirs to each other. `server` is the key that this client pinned.
+    /// Takes note of a receipt, wherever it comes from: the server gives them to every member, and members may show
+    /// theirs to each other. `server` is the key that this client pinned.
     pub fn note_receipt(&mut self, receipt: &[u8], server: &ServerKey) -> Result<NotedReceipt, ReceiptError> {
         let unverified = UnverifiedReceipt::decode(receipt)?;
         let verified = unverified.clone().verify(server.as_bytes()).map_err(|_| ReceiptError::Signature)?;
@@ -108,7 +110,12 @@ impl Group {
                 said
             }
         };
-        Ok(NotedReceipt { verdict, changes })
+        Ok(NotedReceipt { epoch, verdict, changes })
+    }
+
+    /// The receipt of the last epoch for which there is one, as it came: to show to other members.
+    pub fn newest_receipt(&self) -> Option<(Epoch, &[u8])> {
+        self.receipts.0.last_key_value().map(|(epoch, receipt)| (*epoch, receipt.0.0.as_slice()))
     }
 
     fn keep_receipt(&mut self, epoch: Epoch, receipt: KeptReceipt, changes: &mut Changes) {

@@ -13,6 +13,7 @@ use conclave_wire::letter::{Letter, LetterKind};
 use conclave_wire::login::{Login, Nonce};
 use conclave_wire::name::Name;
 use conclave_wire::prekeys::{AgreementKey, OneTimePrekey};
+use conclave_wire::receipt::ServerKey;
 use conclave_wire::reply::{Membership, Refusal, Reply};
 use conclave_wire::request::{Cursor, DeliveryFor, Request, WelcomeFor};
 use conclave_wire::signature::Signature;
@@ -188,6 +189,11 @@ fn requests() -> Vec<(&'static str, Request, Vec<u8>)> {
         ),
         ("fetch letters", Request::FetchLetters { after: LetterNumber(7) }, variant(15, &[uint(7)])),
         ("forget letters", Request::ForgetLetters { through: LetterNumber(9) }, variant(16, &[uint(9)])),
+        (
+            "receipts",
+            Request::Receipts { group: group(), from: Epoch(5) },
+            variant(18, &[bstr(seed("group")), uint(5)]),
+        ),
     ]
 }
 
@@ -241,6 +247,11 @@ fn replies() -> Vec<(&'static str, Reply, Vec<u8>)> {
                 more: true,
             },
             variant(9, &[array(&[letter]), bool(true)]),
+        ),
+        (
+            "receipts",
+            Reply::Receipts { key: ServerKey::from_bytes([7; 32]), receipts: vec![opaque(1)] },
+            variant(10, &[bstr([7; 32]), array(&[o(1)])]),
         ),
     ]
 }

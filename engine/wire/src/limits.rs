@@ -88,3 +88,6 @@ pub const MAX_PART_DELIVERIES: usize = 4096;
 
 /// Bytes of all deliveries of one upload: a first contact with 130,000 devices, or six million wraps.
 pub const MAX_UPLOAD_BYTES: u64 = 256 << 20;
+
+/// Epochs for which a device keeps the server's receipt, and as many as it is given at once: about 12 KiB.
+pub const MAX_RECEIPTS: usize = 64;

@@ -5,6 +5,7 @@ use crate::ids::{Epoch, GroupId, ManifestVersion, Opaque, Seq};
 use crate::letter::Letter;
 use crate::name::Name;
 use crate::prekeys::OneTimePrekey;
+use crate::receipt::ServerKey;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
@@ -103,6 +104,16 @@ pub enum Reply {
         /// Whether there are more after these.
         #[n(1)]
         more: bool,
+    },
+    /// Receipts for commits.
+    #[n(10)]
+    Receipts {
+        /// What they are verified with: the same each time, or the server is another one.
+        #[n(0)]
+        key: ServerKey,
+        /// Encoded, in the order of their epochs.
+        #[n(1)]
+        receipts: Vec<Opaque>,
     },
     /// No.
     #[n(7)]

@@ -228,6 +228,16 @@ pub enum Request {
         #[n(1)]
         replace: bool,
     },
+    /// Asks for the server's receipts for a group's commits. Answered with `Receipts`.
+    #[n(18)]
+    Receipts {
+        /// The group.
+        #[n(0)]
+        group: GroupId,
+        /// The first epoch wanted. At most [`crate::limits::MAX_RECEIPTS`] are given.
+        #[n(1)]
+        from: Epoch,
+    },
     /// Uploads a part of what hangs on a commit or distribution that would not fit a frame with it; that follows, and
     /// names the upload. Answered with `Done`; repeating a part is harmless, and changes nothing. An upload that no
     /// entry has named within an hour is forgotten.

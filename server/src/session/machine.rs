@@ -89,6 +89,8 @@ pub(crate) enum Task {
     Fetch { group: GroupId, after: Seq, limit: u32 },
     /// Read a log's commits.
     FetchCommits { group: GroupId, from: Epoch, limit: u32 },
+    /// Sign receipts for a log's commits.
+    Receipts { group: GroupId, from: Epoch },
     /// Remember how far the device is.
     Acknowledge(Cursor),
 }
@@ -258,6 +260,7 @@ fn task(identity: &Identity, request: Request) -> Result<Task, Refusal> {
             }
             Task::StagePart { upload, number, deliveries }
         }
+        Request::Receipts { group, from } => Task::Receipts { group, from },
         Request::Fetch { group, after, limit } => Task::Fetch { group, after, limit },
         Request::FetchCommits { group, from, limit } => Task::FetchCommits { group, from, limit },
         Request::Acknowledge { cursor } => Task::Acknowledge(cursor),

@@ -93,6 +93,16 @@ impl Embedded {
         Ok(self.rows().get(Table::State, UNFINISHED)?.is_some())
     }
 
+    /// Random bytes that clients know the server by, made when they are first asked for.
+    pub(crate) fn kept_secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        if let Some(bytes) = self.rows().get(Table::Secret, name.as_bytes())? {
+            return bytes.as_ref().try_into().map_err(|_| StoreError::Damaged("secret"));
+        }
+        let bytes: [u8; 32] = rand::random();
+        self.put(Table::Secret, vec![(name.as_bytes().to_vec(), bytes.to_vec())])?;
+        Ok(bytes)
+    }
+
     fn rows(&self) -> At<'_, Snapshot> {
         At { keyspaces: &self.keyspaces, at: self.db.snapshot() }
     }

@@ -25,6 +25,8 @@ mod moving;
 mod parts;
 #[path = "../socket/people.rs"]
 mod people;
+#[path = "../socket/receipts.rs"]
+mod receipts;
 #[path = "../socket/registration.rs"]
 mod registration;
 #[path = "../socket/secrecy.rs"]

@@ -4,8 +4,10 @@ use crate::client::{Client, post, text};
 use crate::people::{Person, Room};
 use conclave_postgres_fixture::Postgres;
 use conclave_server::{ArchiveError, Config, Server, StartError, StoreLocation, export, import};
-use conclave_wire::ids::Seq;
+use conclave_wire::ids::{Epoch, Seq};
+use conclave_wire::receipt::ServerKey;
 use conclave_wire::reply::Reply;
+use conclave_wire::request::Request;
 use std::path::Path;
 
 async fn serve(store: &StoreLocation) -> Server {
@@ -14,7 +16,7 @@ async fn serve(store: &StoreLocation) -> Server {
 }
 
 /// A group of Alice and Bob with some messages.
-async fn live(store: &StoreLocation, messages: usize) -> Room {
+async fn live(store: &StoreLocation, messages: usize) -> (Room, ServerKey) {
     let server = serve(store).await;
     let [alice, bob] = ["alice", "bob"].map(Person::new);
     let mut a = Client::registered(&server.url(), &alice).await;
@@ -25,12 +27,22 @@ async fn live(store: &StoreLocation, messages: usize) -> Room {
     for i in 0..messages {
         a.post(&room, &alice, &format!("m{i}")).await;
     }
+    let key = key(&mut a, &room).await;
     server.shutdown().await;
-    room
+    (room, key)
+}
+
+/// What clients know the server by.
+async fn key(client: &mut Client, room: &Room) -> ServerKey {
+    let request = Request::Receipts { group: room.id(), from: Epoch(0) };
+    match client.ask(request).await {
+        Reply::Receipts { key, .. } => key,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// It goes on where it was.
-async fn goes_on(store: &StoreLocation, room: &Room, messages: usize) {
+async fn goes_on(store: &StoreLocation, (room, known): &(Room, ServerKey), messages: usize) {
     let server = serve(store).await;
     let [alice, bob] = ["alice", "bob"].map(Person::new);
     let mut a = Client::logged_in(&server.url(), &alice).await;
@@ -44,6 +56,7 @@ async fn goes_on(store: &StoreLocation, room: &Room, messages: usize) {
         assert_eq!(text(&b.push().await), format!("m{i}"));
     }
     assert_eq!(text(&b.push().await), "after");
+    assert_eq!(key(&mut b, room).await, *known);
     server.shutdown().await;
 }
 

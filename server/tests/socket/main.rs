@@ -22,6 +22,7 @@ mod metrics;
 mod parts;
 mod people;
 mod rates;
+mod receipts;
 mod registration;
 mod secrecy;
 mod tls;

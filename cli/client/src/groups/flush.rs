@@ -51,7 +51,11 @@ impl Client {
             let cursor = self.local.process(id, &entries)?;
             self.acknowledge_later(id, cursor);
             if cursor >= target || self.local.group(id)?.state() == GroupState::Removed {
-                return Ok(());
+                return match self.collect_receipts().await {
+                    // What was asked for is done, with them or without.
+                    Err(error) if error.is_temporary() => Ok(()),
+                    collected => collected,
+                };
             }
             if cursor == after {
                 let what = format!("it keeps back entries after {cursor} of a log that goes to {target}");

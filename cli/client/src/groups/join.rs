@@ -103,6 +103,7 @@ impl Client {
             step.push_inbox(&InboxRow { group: id, seq, kind: InboxKind::Joined { by } })
         })?;
         self.local.insert_group(row, group);
+        self.local.receipts_due.insert(id);
         Ok(())
     }
 

@@ -54,6 +54,10 @@ impl Local {
         }
         let caught_up = group.receive_all(device, new, now());
         let cursor = group.cursor();
+        let lacks = group.newest_receipt().map(|(epoch, _)| epoch) < Some(group.epoch());
+        if lacks && group.state() != GroupState::Removed {
+            self.receipts_due.insert(id);
+        }
         // The engine has gone on: its changes are stored with all that belongs to them, or memory is not used any more.
         self.take(id, new, caught_up).inspect_err(|_| self.break_off())?;
         Ok(cursor)

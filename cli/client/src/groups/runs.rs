@@ -29,6 +29,7 @@ fn first(step: &mut Step<'_>) -> Result<(), crate::ClientError> {
         manifest: None,
         plain: false,
         invite: None,
+        receipt_key: None,
     })
 }
 

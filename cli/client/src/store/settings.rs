@@ -34,6 +34,9 @@ pub(crate) struct ProfileRow {
     /// The operator's invite, until the server has taken it.
     #[n(6)]
     pub(crate) invite: Option<String>,
+    /// The key of the server's receipts, as it was first given.
+    #[n(7)]
+    pub(crate) receipt_key: Option<[u8; 32]>,
 }
 
 impl Structure for ProfileRow {

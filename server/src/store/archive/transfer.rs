@@ -6,6 +6,7 @@ use crate::store::StoreError;
 use crate::store::rows::{AllRows, KeyValue, Table, UNFINISHED};
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Rows that are moved at once.
@@ -37,7 +38,7 @@ pub(in crate::store) fn export(
     to: &Path,
     progress: &mut dyn FnMut(Moved),
 ) -> Result<Moved, ArchiveError> {
-    let file = File::options().write(true).create_new(true).open(to)?;
+    let file = File::options().write(true).create_new(true).mode(0o600).open(to)?;
     let mut writer = Writer::begin(BufWriter::new(file))?;
     let mut moved = Moved::default();
     for table in moved_tables() {

@@ -116,14 +116,24 @@ impl Postgres {
 
     /// Random bytes that all servers of a database share, made when they are first asked for. Blocks.
     pub(crate) fn secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        self.random_bytes(Table::State, name)
+    }
+
+    /// The same, for what clients know the server by: an export takes it along. Blocks.
+    pub(crate) fn kept_secret(&self, name: &str) -> Result<[u8; 32], StoreError> {
+        self.random_bytes(Table::Secret, name)
+    }
+
+    fn random_bytes(&self, table: Table, name: &str) -> Result<[u8; 32], StoreError> {
         let bytes: zeroize::Zeroizing<[u8; 32]> = zeroize::Zeroizing::new(rand::random());
+        let table = table.name();
         let ask = async {
             let client = self.connections.reader().await?;
             let home = name.as_bytes();
-            let put = "insert into conclave.state values ($1, '', $2) on conflict do nothing";
-            client.execute(put, &[&home, &bytes.as_slice()]).await.map_err(|error| describe(&error))?;
-            let get = "select value from conclave.state where home = $1 and place = ''";
-            let row = client.query_one(get, &[&home]).await.map_err(|error| describe(&error))?;
+            let put = format!("insert into conclave.{table} values ($1, '', $2) on conflict do nothing");
+            client.execute(&put, &[&home, &bytes.as_slice()]).await.map_err(|error| describe(&error))?;
+            let get = format!("select value from conclave.{table} where home = $1 and place = ''");
+            let row = client.query_one(&get, &[&home]).await.map_err(|error| describe(&error))?;
             row.try_get::<_, Vec<u8>>(0).map_err(|error| describe(&error))
         };
         self.handle.block_on(ask)?.try_into().map_err(|_| StoreError::Damaged("secret"))

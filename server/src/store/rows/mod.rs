@@ -29,6 +29,7 @@
 //!     one_time   device │ id                 a one-time prekey that nobody was given
 //!     mailbox    device │                    MailboxRecord
 //!     letter     device │ number             LetterRecord
+//!     secret     what │                      a key of the server that clients know it by
 //!     state      what │                      about the store as a whole
 //! ```
 
@@ -71,10 +72,11 @@ pub(super) enum Table {
     Kept,
     Dated,
     Trim,
+    Secret,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::Log,
         Self::Delivery,
         Self::Commit,
@@ -97,6 +99,7 @@ impl Table {
         Self::Kept,
         Self::Dated,
         Self::Trim,
+        Self::Secret,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -123,13 +126,14 @@ impl Table {
             Self::Kept => "kept",
             Self::Dated => "dated",
             Self::Trim => "trim",
+            Self::Secret => "secret",
         }
     }
 
     /// Bytes of the part of the key that says where a row belongs; `None` for the whole key.
     pub(super) const fn home_bytes(self) -> Option<usize> {
         match self {
-            Self::Name | Self::State => None,
+            Self::Name | Self::State | Self::Secret => None,
             Self::Upload | Self::Part | Self::Invite => Some(16),
             _ => Some(32),
         }

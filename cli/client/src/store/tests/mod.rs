@@ -62,6 +62,7 @@ fn first(step: &mut Step<'_>) -> Result<(), ClientError> {
         manifest: None,
         plain: false,
         invite: None,
+        receipt_key: None,
     })
 }
 
