@@ -140,6 +140,11 @@ pub(crate) struct FanoutArgs {
     #[arg(long, value_name = "STORE", conflicts_with = "server")]
     pub(crate) store: Option<StoreLocation>,
 
+    /// Servers to start on one database, to which the connections go in turn
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "server", conflicts_with = "pin")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) nodes: u8,
+
     /// Where the randomness begins; 0 takes it from the system
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

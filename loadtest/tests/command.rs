@@ -127,6 +127,22 @@ fn fanout_sealed_at_a_rate() {
     assert_eq!(results["never_sent"], 0);
 }
 
+/// Every member has every message, whichever server it is on, and how long that took is told apart.
+#[test]
+fn fanout_over_several_servers() {
+    let postgres = conclave_postgres_fixture::Postgres::start();
+    let store = postgres.database("conclave");
+    let results = measured(&format!(
+        "fanout --groups 2 --members 6 --nodes 3 --store {store} --duration 1s --warm-up 100ms"
+    ));
+    check_fanout(&results);
+    assert_eq!(results["settings"]["nodes"], 3);
+    // Of six members two are on each server, one of which sends.
+    let counts = ["latency_ms", "latency_elsewhere_ms"].map(|field| number(&results[field]["count"]));
+    assert!(counts[0] > 0.0 && (counts[1] / counts[0] - 4.0).abs() < 0.5, "{counts:?}");
+    assert!(number(&results["latency_elsewhere_ms"]["p50"]) > 0.0);
+}
+
 /// A server that only looks who comes: it holds connections until there are six, and closes them.
 #[test]
 fn connections_come_from_several_addresses() {
@@ -162,6 +178,7 @@ fn what_cannot_be_run_says_why() {
         ("fanout --source-addresses 0", "254"),
         ("fanout --rate 5 --window 5", "--window"),
         ("fanout --groups 1 --members 2 --store fjall:/proc/nowhere", "did not start"),
+        ("fanout --nodes 3", "--store postgres://"),
         ("seal --devices 1", "1"),
     ] {
         let output = loadtest(arguments, None);

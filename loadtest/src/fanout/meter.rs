@@ -64,6 +64,7 @@ struct Shard {
     deliveries: AtomicU64,
     messages: AtomicU64,
     pushed: Times,
+    elsewhere: Times,
     opened: Times,
     accepted: Times,
     lag: Times,
@@ -87,6 +88,7 @@ pub(super) struct Reading {
     pub(super) deliveries: u64,
     pub(super) messages: u64,
     pub(super) pushed: Option<Latency>,
+    pub(super) elsewhere: Option<Latency>,
     pub(super) opened: Option<Latency>,
     pub(super) accepted: Option<Latency>,
     pub(super) lag: Option<Latency>,
@@ -98,6 +100,7 @@ impl Meter {
             deliveries: AtomicU64::new(0),
             messages: AtomicU64::new(0),
             pushed: Times::new(),
+            elsewhere: Times::new(),
             opened: Times::new(),
             accepted: Times::new(),
             lag: Times::new(),
@@ -105,14 +108,16 @@ impl Meter {
         Self { clock, shards: (0..SHARDS).map(|_| shard()).collect(), posted: AtomicU64::new(0) }
     }
 
-    /// Another member than its sender was pushed a message that should have been posted at `intended`.
-    pub(super) fn pushed(&self, connection: usize, now: u64, intended: u64) {
+    /// Another member than its sender was pushed a message that should have been posted at `intended`; `elsewhere` if that
+    /// was by another server than the one that took it.
+    pub(super) fn pushed(&self, connection: usize, now: u64, intended: u64, elsewhere: bool) {
         let Some(shard) = self.shard(connection) else { return };
         if self.clock.counts(now) {
             shard.deliveries.fetch_add(1, Ordering::Relaxed);
         }
         if self.clock.counts(intended) {
-            shard.pushed.record(now.saturating_sub(intended));
+            let times = if elsewhere { &shard.elsewhere } else { &shard.pushed };
+            times.record(now.saturating_sub(intended));
         }
     }
 
@@ -159,6 +164,7 @@ impl Meter {
             deliveries: sum(|shard| &shard.deliveries),
             messages: sum(|shard| &shard.messages),
             pushed: merge(|shard| &shard.pushed),
+            elsewhere: merge(|shard| &shard.elsewhere),
             opened: merge(|shard| &shard.opened),
             accepted: merge(|shard| &shard.accepted),
             lag: merge(|shard| &shard.lag),
@@ -217,16 +223,20 @@ mod tests {
     fn only_what_was_intended_within_the_measurement_counts() {
         let meter = Meter::new(Clock::new(Duration::from_secs(10), Duration::from_secs(5)));
         let second = 1_000_000_000;
-        meter.pushed(1, 9 * second, 8 * second);
-        meter.pushed(2, 11 * second, 9 * second);
-        meter.pushed(17, 12 * second, 11 * second);
-        meter.pushed(4, 17 * second, 14 * second);
+        meter.pushed(1, 9 * second, 8 * second, false);
+        meter.pushed(2, 11 * second, 9 * second, false);
+        meter.pushed(17, 12 * second, 11 * second, false);
+        meter.pushed(4, 17 * second, 14 * second, false);
         let reading = meter.read();
         assert_eq!(reading.deliveries, 2);
         let latency = reading.pushed.unwrap();
         assert_eq!(latency.count, 2);
         assert!((999.0..1001.0).contains(&latency.p50) && (2990.0..3010.0).contains(&latency.max));
-        assert_eq!(reading.opened, None);
+        assert_eq!((reading.opened, reading.elsewhere), (None, None));
+        meter.pushed(4, 13 * second, 11 * second, true);
+        let reading = meter.read();
+        assert_eq!((reading.deliveries, reading.pushed.unwrap().count), (3, 2));
+        assert!((1990.0..2010.0).contains(&reading.elsewhere.unwrap().max));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Plan {
     pub(super) pin: bool,
     pub(super) workers: Option<usize>,
     pub(super) store: Option<StoreLocation>,
+    /// Servers to start.
+    pub(super) nodes: usize,
 }
 
 /// When a sender sends.
@@ -73,6 +75,9 @@ impl Plan {
         if senders > members {
             return refuse(format!("--senders {senders} is more than --members {members}"));
         }
+        if args.nodes > 1 && !matches!(args.store, Some(StoreLocation::Postgres(_))) {
+            return refuse(format!("{} servers need one database; add --store postgres://…", args.nodes));
+        }
         let arrivals = match args.rate {
             None => Arrivals::Window(wide(args.window)),
             Some(rate) if rate > 0.0 && rate <= MAX_RATE => Arrivals::Rate(rate),
@@ -102,13 +107,23 @@ impl Plan {
             pin: args.pin,
             workers,
             store: args.store.clone(),
+            nodes: usize::from(args.nodes),
         })
     }
 
     /// Which devices are in a group; the first founds it, and the first ones send.
     pub(super) fn members_of(&self, group: usize) -> Vec<usize> {
-        let first = group * self.members;
-        (first..first + self.members).map(|seat| seat % self.connections).collect()
+        (0..self.members).map(|place| self.member_of(group, place)).collect()
+    }
+
+    /// The device at a place in a group.
+    pub(super) fn member_of(&self, group: usize, place: usize) -> usize {
+        (group * self.members + place) % self.connections
+    }
+
+    /// Which server a device connects to.
+    pub(super) fn node_of(&self, device: usize) -> usize {
+        device % self.nodes
     }
 
     /// Whether a member is a whole engine, or only counts.
@@ -165,6 +180,8 @@ mod tests {
             "--groups 1 --members 30000 --workers 2",
             "--groups 1 --members 30000 --workers 1 --source-addresses 2",
             "--server ftp://127.0.0.1:1",
+            "--nodes 2",
+            "--nodes 2 --store fjall:data",
         ] {
             assert!(plan(bad).is_err(), "{bad}");
         }

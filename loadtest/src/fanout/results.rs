@@ -23,6 +23,9 @@ pub(super) struct Results {
     pub(super) deliveries_per_s: Option<f64>,
     pub(super) cpu_us_per_delivery: Option<f64>,
     pub(super) latency_ms: Option<Latency>,
+    /// Where several servers were started: to members that another one serves than the sender's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) latency_elsewhere_ms: Option<Latency>,
     pub(super) opened_ms: Option<Latency>,
     pub(super) accepted_ms: Option<Latency>,
     pub(super) generator_lag_ms: Option<Latency>,
@@ -54,6 +57,7 @@ pub(super) struct Settings {
     seed: u64,
     pinned: bool,
     workers: Option<usize>,
+    nodes: usize,
 }
 
 /// The server under test.
@@ -77,6 +81,7 @@ pub(super) struct ServerFacts {
 struct Definitions {
     delivery: &'static str,
     latency_ms: &'static str,
+    latency_elsewhere_ms: &'static str,
     opened_ms: &'static str,
     accepted_ms: &'static str,
     generator_lag_ms: &'static str,
@@ -87,7 +92,8 @@ struct Definitions {
 const DEFINITIONS: Definitions = Definitions {
     delivery: "one message pushed to one member other than its sender; the sender's own copy is checked and not counted",
     latency_ms: "from the post (open loop: from the moment intended for it) until another member's task has the frame; \
-                 sealing is inside, opening is not",
+                 sealing is inside, opening is not; with several servers only to members on the sender's own",
+    latency_elsewhere_ms: "the same to members on another server than the sender's",
     opened_ms: "the same until that member has opened, verified and compared the message",
     accepted_ms: "from the post (or the moment intended for it) until the sender has the server's answer, which comes \
                   after the message is durable",
@@ -113,6 +119,7 @@ impl Results {
             seed: plan.seed,
             pinned: plan.pin,
             workers: plan.workers,
+            nodes: plan.nodes,
         };
         Self {
             settings,
@@ -126,6 +133,7 @@ impl Results {
             deliveries_per_s: None,
             cpu_us_per_delivery: None,
             latency_ms: None,
+            latency_elsewhere_ms: None,
             opened_ms: None,
             accepted_ms: None,
             generator_lag_ms: None,
@@ -165,7 +173,12 @@ impl Display for Results {
             "{groups} groups of {members} on {connections} connections, {senders} senders in each, {arrivals}"
         )?;
         writeln!(f, "{size} B of content; {depth}")?;
-        let kind = if self.server.started_here { "started here" } else { "not started here" };
+        let nodes = self.settings.nodes;
+        let kind = match self.server.started_here {
+            true if nodes > 1 => format!("the first of {nodes} started here"),
+            true => "started here".to_owned(),
+            false => "not started here".to_owned(),
+        };
         let stored =
             self.server.file_system.as_deref().map_or(String::new(), |kind| format!(", data on {kind}"));
         writeln!(f, "server {}, {kind}{stored}\n", self.server.url)?;
@@ -185,6 +198,7 @@ impl Display for Results {
         writeln!(f, "\nms                        p50      p99    p99.9      max")?;
         for (name, latency) in [
             ("pushed to a member", &self.latency_ms),
+            ("on another server", &self.latency_elsewhere_ms),
             ("opened by it", &self.opened_ms),
             ("accepted", &self.accepted_ms),
             ("generator's own lag", &self.generator_lag_ms),

@@ -9,7 +9,7 @@ use super::pace;
 use super::plan::{Arrivals, Depth, Plan};
 use super::results::{Results, ServerFacts};
 use super::seat::{Seat, Sending};
-use super::server_process::{ServerProcess, Usage, own_usage};
+use super::server_process::{Servers, Usage, own_usage};
 use super::setup::{self, Ready, Stage};
 use super::source;
 use super::target::Target;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &FanoutArgs) -> Result<Verdict, Failure> {
     let saver = Saver::new(program("fanout"), args.json.clone(), machine.clone());
     let server = match plan.target {
         Some(_) => None,
-        None => Some(ServerProcess::start(&plan)?),
+        None => Some(Servers::start(&plan)?),
     };
     if plan.pin {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -63,26 +63,29 @@ pub(crate) fn run(args: &FanoutArgs) -> Result<Verdict, Failure> {
     Ok(Verdict::Sound)
 }
 
-async fn load(plan: &Arc<Plan>, server: Option<&ServerProcess>, saver: &Saver) -> Result<Results, Failure> {
-    let target = match (server, &plan.target) {
-        (Some(server), _) => server.target(),
-        (None, Some(target)) => target,
-        (None, None) => return Err(Failure::Settings("there is no server".into())),
+async fn load(plan: &Arc<Plan>, server: Option<&Servers>, saver: &Saver) -> Result<Results, Failure> {
+    let targets = match (server, &plan.target) {
+        (Some(servers), _) => servers.targets(),
+        (None, Some(target)) => vec![target.clone()],
+        (None, None) => Vec::new(),
+    };
+    let Some(first) = targets.first() else {
+        return Err(Failure::Settings("there is no server".into()));
     };
     let progress = Progress::new();
-    let mut results = Results::new(plan, facts(server, target));
+    let mut results = Results::new(plan, facts(server, first));
     saver.save(&results, false)?;
 
     let begun = Instant::now();
     let stage = tokio::select! {
-        stage = setup::prepare(plan, target, &progress) => stage?,
+        stage = setup::prepare(plan, &targets, &progress) => stage?,
         _ = tokio::signal::ctrl_c() => {
             results.interrupted = true;
             return Ok(results);
         }
     };
     results.setup_seconds = Some(begun.elapsed().as_secs_f64());
-    results.server.rss_kib_idle = server.and_then(ServerProcess::usage).map(|usage| usage.rss_kib);
+    results.server.rss_kib_idle = server.and_then(Servers::usage).map(|usage| usage.rss_kib);
     saver.save(&results, false)?;
 
     let (finish, finished) = watch::channel(false);
@@ -106,7 +109,7 @@ async fn load(plan: &Arc<Plan>, server: Option<&ServerProcess>, saver: &Saver) -
         .flat_map(|group| &group.senders)
         .map(|sender| sender.sent().accepted)
         .sum();
-    results.server.rss_kib_end = server.and_then(ServerProcess::usage).map(|usage| usage.rss_kib);
+    results.server.rss_kib_end = server.and_then(Servers::usage).map(|usage| usage.rss_kib);
     read(&running.shared, &mut results);
     progress.done();
     Ok(results)
@@ -199,7 +202,7 @@ fn begin(
 /// Waits through warm-up and measurement; whether it was interrupted.
 async fn measure(
     shared: &Shared,
-    server: Option<&ServerProcess>,
+    server: Option<&Servers>,
     results: &mut Results,
     saver: &Saver,
     progress: &Progress,
@@ -211,7 +214,7 @@ async fn measure(
         () = tokio::time::sleep_until(clock.at(clock.from()).into()) => {}
         _ = tokio::signal::ctrl_c() => interrupted = true,
     }
-    let before = (server.and_then(ServerProcess::usage), own_usage());
+    let before = (server.and_then(Servers::usage), own_usage());
     let from = clock.now();
     while !interrupted && clock.now() < clock.until() {
         let until = clock.at(clock.until()).min(Instant::now() + REFRESH);
@@ -219,7 +222,7 @@ async fn measure(
             () = tokio::time::sleep_until(until.into()) => {}
             _ = tokio::signal::ctrl_c() => interrupted = true,
         }
-        account(results, before, (server.and_then(ServerProcess::usage), own_usage()), clock.now() - from);
+        account(results, before, (server.and_then(Servers::usage), own_usage()), clock.now() - from);
         if clock.now() < clock.until() {
             read(shared, results);
             progress.say(results.line());
@@ -256,6 +259,7 @@ fn read(shared: &Shared, results: &mut Results) {
     results.messages = reading.messages;
     results.deliveries = reading.deliveries;
     results.latency_ms = reading.pushed;
+    results.latency_elsewhere_ms = reading.elsewhere;
     results.opened_ms = reading.opened.filter(|_| shared.plan.depth == Depth::Encrypted);
     results.accepted_ms = reading.accepted;
     results.generator_lag_ms = reading.lag;
@@ -299,12 +303,12 @@ fn judge(shared: &Shared, seen: &[Seen]) {
     }
 }
 
-fn facts(server: Option<&ServerProcess>, target: &Target) -> ServerFacts {
+fn facts(server: Option<&Servers>, target: &Target) -> ServerFacts {
     ServerFacts {
         url: format!("ws://{}", target.name()),
         started_here: server.is_some(),
-        file_system: server.and_then(ServerProcess::file_system),
-        rss_kib_empty: server.and_then(ServerProcess::usage).map(|usage| usage.rss_kib),
+        file_system: server.and_then(Servers::file_system),
+        rss_kib_empty: server.and_then(Servers::usage).map(|usage| usage.rss_kib),
         ..ServerFacts::default()
     }
 }

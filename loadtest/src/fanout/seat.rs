@@ -116,7 +116,10 @@ impl Seat {
         let own = self.sending.as_ref().is_some_and(|sending| sending.sender == sender);
         let intended = ledger.intended(sender, ordinal);
         if let (Some(intended), false) = (intended, own) {
-            shared.meter.pushed(hands.connection, now, intended);
+            let plan = &shared.plan;
+            let elsewhere =
+                plan.node_of(hands.connection) != plan.node_of(plan.member_of(self.group, sender));
+            shared.meter.pushed(hands.connection, now, intended, elsewhere);
         }
         let opens = own || shared.plan.depth == Depth::Encrypted;
         match self.take(hands, frame, seq, EntryKind::Message, opens) {

@@ -1,4 +1,4 @@
-//! The started server: this program once more, as a process of its own, so that its CPU time and memory can be read.
+//! The started servers: this program once more, each a process of its own, so that its CPU time and memory can be read.
 
 use super::plan::Plan;
 use super::target::Target;
@@ -16,8 +16,36 @@ use tempfile::TempDir;
 /// How long a server may take to stop in order.
 const STOP: Duration = Duration::from_secs(15);
 
+/// The servers that were started, on one store.
+pub(super) struct Servers(Vec<ServerProcess>);
+
+impl Servers {
+    /// As many as planned.
+    pub(super) fn start(plan: &Plan) -> Result<Self, Failure> {
+        (0..plan.nodes).map(|_| ServerProcess::start(plan)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Where they listen.
+    pub(super) fn targets(&self) -> Vec<Target> {
+        self.0.iter().map(|server| server.target.clone()).collect()
+    }
+
+    /// What all of them have used so far.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.0.iter().try_fold(Usage::default(), |all, server| {
+            let Usage { cpu_seconds, rss_kib } = usage(&server.child.id().to_string())?;
+            Some(Usage { cpu_seconds: all.cpu_seconds + cpu_seconds, rss_kib: all.rss_kib + rss_kib })
+        })
+    }
+
+    /// The kind of file system that they store on: on one in memory, syncing costs nothing.
+    pub(super) fn file_system(&self) -> Option<String> {
+        self.0.first().and_then(ServerProcess::file_system)
+    }
+}
+
 /// A server that lives as long as this.
-pub(super) struct ServerProcess {
+struct ServerProcess {
     child: Child,
     target: Target,
     store: StoreLocation,
@@ -34,7 +62,7 @@ pub(super) struct Usage {
 
 impl ServerProcess {
     /// Starts it on a free port of this machine.
-    pub(super) fn start(plan: &Plan) -> Result<Self, Failure> {
+    fn start(plan: &Plan) -> Result<Self, Failure> {
         let (scratch, store) = match &plan.store {
             Some(store) => (None, store.clone()),
             None => {
@@ -69,18 +97,7 @@ impl ServerProcess {
         Ok(Self { child, target, store, _scratch: scratch })
     }
 
-    /// Where it listens.
-    pub(super) fn target(&self) -> &Target {
-        &self.target
-    }
-
-    /// What the server has used so far.
-    pub(super) fn usage(&self) -> Option<Usage> {
-        usage(&self.child.id().to_string())
-    }
-
-    /// The kind of file system that it stores on: on one in memory, syncing costs nothing.
-    pub(super) fn file_system(&self) -> Option<String> {
+    fn file_system(&self) -> Option<String> {
         let StoreLocation::Embedded(dir) = &self.store else { return None };
         let data = fs::canonicalize(dir).ok()?;
         let mounts = fs::read_to_string("/proc/mounts").ok()?;

@@ -47,7 +47,7 @@ type People = Arc<Vec<Mutex<Participant>>>;
 /// Prepares everything.
 pub(super) async fn prepare(
     plan: &Arc<Plan>,
-    target: &Target,
+    targets: &[Target],
     progress: &Progress,
 ) -> Result<Stage, Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
@@ -62,11 +62,13 @@ pub(super) async fn prepare(
     for index in 0..plan.connections {
         newcomers.push((index, StdRng::from_rng(&mut rng)));
     }
-    let (dialled, sources) = (target.clone(), plan.sources);
+    let (dialled, sources) = (targets.to_vec(), plan.sources);
+    let of_plan = Arc::clone(plan);
     let done = |count| progress.say(format!("{count} of {} devices registered", plan.connections));
     let participants = in_parallel(newcomers, done, move |(index, rng)| {
-        let (target, from) = (dialled.clone(), sources.address(index));
+        let (target, from) = (dialled.get(of_plan.node_of(index)).cloned(), sources.address(index));
         async move {
+            let target = target.ok_or(Failure::Unexpected("a server"))?;
             let name: Name =
                 format!("load-{run:08x}-{index}").parse().map_err(|_| Failure::Unexpected("a name"))?;
             Participant::register(&target, from, name, now, rng).await
