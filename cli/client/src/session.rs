@@ -42,6 +42,8 @@ pub(crate) struct Session {
     pub(crate) letters_wait: bool,
     /// Who cannot be answered.
     pub(crate) deaf: Deaf,
+    /// Groups whose log ends, as the server has it, before what it has shown; and where.
+    pub(crate) gone_back: BTreeMap<GroupId, Seq>,
     /// Up to which epochs receipts were asked for.
     pub(crate) receipts_asked: BTreeMap<GroupId, Epoch>,
     unacknowledged: BTreeMap<GroupId, Seq>,

@@ -5,12 +5,16 @@ use crate::connection::{Incoming, done, unexpected};
 use crate::error::ClientError;
 use crate::local::now;
 use crate::notice::Notice;
+use crate::store::{InboxKind, InboxRow};
 use conclave_engine::GroupState;
 use conclave_wire::entry::Entry;
 use conclave_wire::ids::{GroupId, Seq};
 use conclave_wire::limits::MAX_CURSORS;
 use conclave_wire::reply::{Membership, Reply};
 use conclave_wire::request::{Cursor, Request};
+
+const GONE_BACK: &str = "it was restored from an old backup, or it lies: what comes next in this group is not shown; compare receipts with the \
+                         other members, and begin the group anew";
 
 /// Pushes processed in one transaction.
 const MAX_PUSHES: usize = 256;
@@ -175,7 +179,7 @@ impl Client {
                 if state != GroupState::Removed && cursor < membership.head {
                     self.catch_up(id).await?;
                 }
-                return Ok(());
+                return self.judge_head(membership, cursor);
             }
         }
         if self.local.rows.get(&id).is_some_and(|row| row.refused_join >= Some(membership.joined)) {
@@ -189,6 +193,21 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Tells, once, of a log that ends before what the server has shown of it.
+    fn judge_head(&mut self, membership: &Membership, cursor: Seq) -> Result<(), ClientError> {
+        let Membership { group, head, .. } = *membership;
+        if membership.left.is_some() || head >= cursor {
+            self.session.gone_back.remove(&group);
+            return Ok(());
+        }
+        if self.session.gone_back.insert(group, head).is_some() {
+            return Ok(());
+        }
+        let what = format!("the server has this group's log up to {head}, and had shown it up to {cursor}");
+        let kind = InboxKind::Alarm { what, advice: GONE_BACK.to_owned() };
+        self.local.write(|step| step.push_inbox(&InboxRow { group, seq: cursor, kind }))
     }
 
     /// Sends what an earlier call left. What the server refuses for good must not keep everything else waiting.
@@ -211,7 +230,10 @@ impl Client {
         for group in self.local.open_groups() {
             let known = self.local.group(group)?;
             if known.state() != GroupState::Removed {
-                cursors.push(Cursor { group, seq: known.cursor() });
+                let seq = known.cursor();
+                // Beyond the end of a log nothing can be asked for, and other groups are not to wait for this one.
+                let end = self.session.gone_back.get(&group).copied().unwrap_or(seq);
+                cursors.push(Cursor { group, seq: seq.min(end) });
             }
         }
         // Without a cursor, too: it is also what brings groups that this device is added to from now on.

@@ -74,6 +74,51 @@ async fn a_server_that_goes_back_is_caught() {
     }
 }
 
+/// (R132) A server whose log of a group ends before what it has shown: that is told once, and other groups go on.
+#[tokio::test]
+async fn a_log_that_ends_too_early() {
+    let mut world = World::new().await;
+    let mut alice = world.create("alice").await;
+    let mut bob = world.create("bob").await;
+    for group in ["team", "other"] {
+        alice.create_group(group, &names(&["bob"])).await.unwrap();
+    }
+    alice.send("other", "before").await.unwrap();
+    sync(&mut bob).await;
+    world.stop().await;
+    let (data, backup) = (world.dir.path().join("server"), world.dir.path().join("backup"));
+    copy(&data, &backup);
+    world.start().await;
+    for text in ["lost", "lost as well"] {
+        alice.send("team", text).await.unwrap();
+    }
+    world.stop().await;
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&backup, &data).unwrap();
+    world.start().await;
+
+    let alarm = "ALARM the server has this group's log up to 2, and had shown it up to 5";
+    assert_eq!(sync(&mut alice).await, [alarm]);
+    assert_eq!(sync(&mut alice).await, Vec::<String>::new(), "told once");
+    let following = async {
+        assert_eq!(next(&mut alice).await, "bob: after");
+        alice
+    };
+    let sending = async {
+        bob.send("other", "after").await.unwrap();
+        // Bob goes on where the server is, as far as he knows nothing is wrong.
+        bob.send("team", "a").await.unwrap();
+        bob
+    };
+    let (mut alice, mut bob) = tokio::join!(following, sending);
+    // The other history has come as far as the first one, and is another.
+    while alice.group("team").unwrap().summary.cursor < conclave_client::Seq(6) {
+        bob.send("team", "b").await.unwrap();
+        let told = sync(&mut alice).await;
+        assert!(told.iter().all(|told| told.starts_with("ALARM")), "{told:?}");
+    }
+}
+
 /// (R131) Another key than the one that was pinned, something that is no receipt, and none at all.
 #[tokio::test]
 async fn what_is_given_for_receipts() {
