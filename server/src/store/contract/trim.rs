@@ -225,6 +225,7 @@ fn what_is_too_much_goes(open: Open<'_>) {
     for bytes in [3 * DATE_BYTES, 2 * DATE_BYTES] {
         let left = kept(bytes);
         assert!(left <= bytes && left > bytes - DATE_BYTES, "{left} of {bytes}");
+        assert_eq!(kept(bytes), left, "and no more, however often");
     }
     // Never what came since the last note, however little may be kept.
     assert!((1..=2 * DATE_BYTES).contains(&kept(0)));

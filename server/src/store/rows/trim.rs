@@ -231,13 +231,14 @@ impl<R: Rows> Stage<'_, R> {
         Ok(!full)
     }
 
-    /// Dates of what is gone are of no use; for what is kept longer one a month will do.
+    /// Dates of what is gone are of no use; for what is kept longer one a month will do. The one at which messages now begin
+    /// stays: without it the next one would count, and with every round more would go.
     fn thin_dates(&mut self, group: &GroupId, trim: &TrimRecord, dates: &Dates) {
         let mut last: Option<Timestamp> = None;
         for (seq, dated) in dates {
             let through = before(*seq);
             let near = last.is_some_and(|last| dated.came < last.plus(THIN_DATES));
-            if through <= trim.keys || (through <= trim.messages && near) {
+            if through < trim.messages && (through <= trim.keys || near) {
                 self.set(Table::Dated, log_key(group, *seq), None);
             } else {
                 last = Some(dated.came);
