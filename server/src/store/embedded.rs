@@ -3,6 +3,7 @@
 use crate::descriptors::Descriptors;
 use crate::error::StartError;
 use crate::limits::MAX_CACHED_HEADS;
+use crate::store::compaction::{ALLOWANCE, Compactor};
 use crate::store::format::DataDir;
 use crate::store::rows::{
     AllRows, HeadRecord, KeyValue, Rows, Stage, Staged, Table, UNFINISHED, View, page_of,
@@ -20,7 +21,7 @@ use fjall::{
 };
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The engine's block cache.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -38,8 +39,9 @@ pub(crate) struct Embedded {
     keyspaces: Keyspaces,
     /// Where each group stands, for those written to lately. Held for the whole of a write: there is one writer.
     heads: Mutex<HashMap<GroupId, HeadRecord>>,
+    compactor: Compactor,
     /// Last, so that the engine has closed its files when the directory becomes free.
-    _dir: DataDir,
+    _dir: Arc<DataDir>,
 }
 
 /// The keyspaces' handles.
@@ -85,7 +87,10 @@ impl Embedded {
             fjall::Error::Locked => StartError::DataLocked { dir: path.to_owned() },
             error => StartError::Data { dir: path.to_owned(), reason: plain(&error) },
         })?;
-        Ok(Self { db, keyspaces, heads: Mutex::default(), _dir: dir })
+        let dir = Arc::new(dir);
+        let compactor = compactor(&db, &keyspaces, dir.clone())
+            .map_err(|reason| StartError::Data { dir: path.to_owned(), reason: reason.reason() })?;
+        Ok(Self { db, keyspaces, heads: Mutex::default(), compactor, _dir: dir })
     }
 
     /// Whether an import into it has not come to its end.
@@ -134,6 +139,33 @@ impl Embedded {
         }
         Ok((db, Keyspaces(keyspaces)))
     }
+}
+
+/// Where the sizes stand that tables had when they were merged last, in the table [`Table::State`].
+fn merged_key(table: Table) -> Vec<u8> {
+    [b"merged ".as_slice(), table.name().as_bytes()].concat()
+}
+
+/// What gives room back to the disk, of the tables whose values are large.
+fn compactor(db: &Database, keyspaces: &Keyspaces, dir: Arc<DataDir>) -> Result<Compactor, StoreError> {
+    let rows = At { keyspaces, at: db.snapshot() };
+    let mut merged = HashMap::new();
+    for table in Table::ALL.into_iter().filter(|table| table.is_sealed()) {
+        if let Some(bytes) = rows.get(Table::State, &merged_key(table))? {
+            let bytes = bytes.as_ref().try_into().map_err(|_| StoreError::Damaged("size of a table"))?;
+            merged.insert(table, u64::from_be_bytes(bytes));
+        }
+    }
+    let (db, state) = (db.clone(), keyspaces.of(Table::State)?.clone());
+    let keep = move |table: Table, bytes: u64| {
+        // The directory is this server's as long as anything in it is worked on.
+        let _dir = &dir;
+        let mut batch = OwnedWriteBatch::with_capacity(db.clone(), 1);
+        batch.insert(&state, merged_key(table), bytes.to_be_bytes());
+        Ok(batch.commit()?)
+    };
+    Compactor::start(keyspaces.0.clone(), merged, ALLOWANCE, keep)
+        .map_err(|error| StoreError::Database { reason: error.to_string() })
 }
 
 /// What an operator can act on, without the engine's structure names where there is something better.
@@ -186,11 +218,16 @@ impl Store for Embedded {
         let rows = self.rows();
         let mut stage = Stage::new(&rows, &heads);
         let outcomes = batch.iter().map(|write| stage.write(write)).collect::<Result<Vec<_>, _>>()?;
+        if outcomes.iter().any(|outcome| matches!(outcome, Ok(Written::Trimmed { more: false, .. }))) {
+            self.compactor.settle();
+        }
         if stage.is_empty() {
             return Ok(outcomes);
         }
         let Staged { appended, changed, heads: moved } = stage.finish();
         let size = appended.len() + changed.len();
+        let gone = changed.iter().filter(|(table, _, row)| row.is_none() && table.is_sealed());
+        self.compactor.deleted(gone.map(|(table, ..)| *table));
         let mut rows = OwnedWriteBatch::with_capacity(self.db.clone(), size);
         rows = rows.durability(Some(PersistMode::SyncData));
         for (table, key, value) in appended {

@@ -5,6 +5,7 @@
 //! The methods block; they are called from threads that may. `contract.rs` is the suite that every backend passes.
 
 pub(crate) mod archive;
+mod compaction;
 #[cfg(test)]
 pub(crate) mod contract;
 pub(crate) mod embedded;
