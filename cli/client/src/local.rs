@@ -134,6 +134,7 @@ impl Local {
         })?;
         self.groups.remove(&id);
         self.rows.remove(&id);
+        self.receipts_due.remove(&id);
         Ok(())
     }
 
